@@ -1,0 +1,1 @@
+"""Erases people from Alloy Forge, reliably and provably, every night."""

@@ -1,0 +1,62 @@
+"""What ties one audit event to the one before it. Decides only; does no I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Json = str | int | bool | Sequence["Json"] | Mapping[str, "Json"] | None
+
+#: As we write it: one text for one hash.
+_HASH: Final = re.compile("[0-9a-f]{64}")
+
+#: What the first event of a chain is tied to.
+GENESIS: Final = "0" * 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The end of a chain, to which the next event is tied."""
+
+    chain: str
+    seq: int = 0
+    hash: str = GENESIS
+
+
+def canonical(body: Mapping[str, Json]) -> str:
+    """Return ``body`` as canonical JSON (RFC 8785).
+
+    For ASCII names, text, whole numbers below 2**53, booleans and null, which is all an audit
+    body holds, the standard library's sorted and dense form is RFC 8785's, at three to four
+    times the speed of a general implementation (the tests hold it against one).
+
+    Raises:
+        ValueError: a text cannot be written in UTF-8 (a lone surrogate).
+    """
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text.encode()
+    return text
+
+
+def seal(previous: str, body: str) -> str:
+    """Return the SHA-256 that ties ``body`` to the event before it, as 64 hex digits.
+
+    Hashed are the 32 raw bytes of ``previous``, then ``body`` in UTF-8. The first part has a
+    fixed length, so no two pairs share an input.
+
+    Args:
+        previous: the hash of the event before; GENESIS for none.
+        body: the event as canonical JSON, the exact text that is stored.
+
+    Raises:
+        ValueError: ``previous`` is not 64 lower-case hex digits.
+    """
+    if _HASH.fullmatch(previous) is None:
+        raise ValueError(f"a hash has 64 hex digits, not {len(previous)}")
+    return hashlib.sha256(bytes.fromhex(previous) + body.encode()).hexdigest()

@@ -1,0 +1,150 @@
+"""Every setting, declared once: its variable, default, range and help.
+
+`settings.py` builds its model from these and `cli/` its options, so neither can say something
+else than the other. No pydantic in here, so that `--help` stays quick (272 ms).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+PREFIX: Final = "FORGE_GDPR_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One setting."""
+
+    name: str
+    help: str
+    default: str | int | float | bool | None = None
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    secret: bool = False
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return PREFIX + self.name.upper()
+
+    @property
+    def range(self) -> str:
+        """The allowed values as people write them, empty if there is no limit."""
+        match self.minimum, self.maximum:
+            case None, None:
+                return ""
+            case low, high:
+                return f"{low} to {high}"
+
+
+DATABASE_URL: Final = Option(
+    name="database_url",
+    default="sqlite:///forge-gdpr.db",
+    secret=True,
+    help="Any SQLAlchemy URL of SQLite or PostgreSQL (psycopg 3).",
+)
+API_KEY: Final = Option(name="api_key", secret=True, help="Forge's key.")
+BASE_URL: Final = Option(
+    name="base_url",
+    default="https://api.runalloy.com/forge/2021-12",
+    help="Forge's address; plain http only for loopback.",
+)
+SUBJECT_KEY: Final = Option(
+    name="subject_key",
+    secret=True,
+    help="What people are pseudonymised under; made by 'db upgrade' beside a SQLite database.",
+)
+PROXY: Final = Option(name="proxy", secret=True, help="HTTP proxy to reach Forge through.")
+CA_FILE: Final = Option(name="ca_file", help="CA bundle to trust instead of certifi's.")
+CONCURRENCY: Final = Option(
+    name="concurrency", default=8, minimum=1, maximum=64, help="HTTP workers."
+)
+RATE: Final = Option(
+    name="rate",
+    default=20.0,
+    minimum=0,
+    maximum=100_000,
+    help="Requests a second over all workers of the run; 0 is no limit.",
+)
+BATCH: Final = Option(
+    name="batch", default=100, minimum=1, maximum=10_000, help="Requests claimed at a time."
+)
+CONNECT_TIMEOUT_S: Final = Option(
+    name="connect_timeout_s",
+    default=5.0,
+    minimum=0.1,
+    maximum=600,
+    help="To reach Forge, in seconds.",
+)
+READ_TIMEOUT_S: Final = Option(
+    name="read_timeout_s",
+    default=15.0,
+    minimum=0.1,
+    maximum=600,
+    help="Between two bytes of an answer, in seconds.",
+)
+TOTAL_TIMEOUT_S: Final = Option(
+    name="total_timeout_s",
+    default=30.0,
+    minimum=0.1,
+    maximum=3600,
+    help="For one whole try, whatever drips, in seconds.",
+)
+TRIES: Final = Option(name="tries", default=4, minimum=1, maximum=20, help="Tries in one attempt.")
+MAX_ATTEMPTS: Final = Option(
+    name="max_attempts",
+    default=30,
+    minimum=1,
+    maximum=10_000,
+    help="Attempts over all nights, then a person looks.",
+)
+LEASE_S: Final = Option(
+    name="lease_s",
+    default=120.0,
+    minimum=1,
+    maximum=86_400,
+    help="How long a claim outlives its run, in seconds; more than TOTAL_TIMEOUT_S.",
+)
+BREAKER: Final = Option(
+    name="breaker",
+    default=20,
+    minimum=1,
+    maximum=100_000,
+    help="Failed tries in a row, over all workers, that stop the run.",
+)
+COOL_OFF_DAYS: Final = Option(
+    name="cool_off_days",
+    default=0,
+    minimum=0,
+    maximum=365,
+    help="Days after receipt in which a request is not touched.",
+)
+MAX_RUNTIME_S: Final = Option(
+    name="max_runtime_s",
+    default=10_800.0,
+    minimum=1,
+    maximum=604_800,
+    help="After this, in seconds, the run claims no more and ends.",
+)
+MAX_DUE: Final = Option(
+    name="max_due",
+    default=1000,
+    minimum=1,
+    maximum=1_000_000_000,
+    help="More due requests than this and the run refuses to start.",
+)
+ERASE_LOGS: Final = Option(
+    name="erase_logs", default=False, help="Also delete the user's logs, before the account."
+)
+VERIFY: Final = Option(
+    name="verify", default=False, help="After a deletion, ask Forge: GET must answer 404."
+)
+LOG_FORMAT: Final = Option(
+    name="log_format", default="auto", help="As json, console, or auto: console on a terminal."
+)
+LOG_LEVEL: Final = Option(
+    name="log_level", default="info", help="From debug, info, warning or error."
+)
+
+OPTIONS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Option))

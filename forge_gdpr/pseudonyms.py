@@ -1,0 +1,74 @@
+"""The only name a person has outside the request table. Decides only; does no I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from forge_gdpr.identifiers import normalised_email
+
+SHORTEST_KEY_BYTES: Final = 32
+
+
+class Kind(StrEnum):
+    """What kind of identifier a pseudonym stands for; part of what is hashed."""
+
+    USER_ID = "user_id"
+    EMAIL = "email"
+    REQUEST = "request"  #: a request that names nobody; hashed is its own number
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectKey:
+    """The secret under which people are pseudonymised.
+
+    A plain hash of an id is guessed at a million a second; only a keyed one is a pseudonym.
+
+    Raises:
+        ValueError: the key is shorter than 32 bytes.
+    """
+
+    secret: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.secret) < SHORTEST_KEY_BYTES:
+            raise ValueError(f"a subject key has at least {SHORTEST_KEY_BYTES} bytes")
+
+    @property
+    def id(self) -> str:
+        """Eight hex digits that name the key and give nothing of it away."""
+        return hmac.digest(self.secret, b"forge-gdpr subject key id", hashlib.sha256).hex()[:8]
+
+    def subject(self, kind: Kind, identifier: str) -> str:
+        """Return the pseudonym ``v1:<key id>:<64 hex digits>`` of an identifier.
+
+        Args:
+            kind: what ``identifier`` is, so that an id never equals an e-mail.
+            identifier: in its normalised form; lone surrogates are kept, not refused.
+        """
+        message = f"{kind}\x00{identifier}".encode("utf-8", "surrogatepass")
+        return f"v1:{self.id}:{hmac.digest(self.secret, message, hashlib.sha256).hex()}"
+
+
+def subject_of(key: SubjectKey, *, request_id: int, user_id: str | None, email: str | None) -> str:
+    """Return the pseudonym of the person a request names; of its number if it names nobody."""
+    known = _pseudonyms(key, user_id=user_id, email=email)
+    return known[0] if known else key.subject(Kind.REQUEST, str(request_id))
+
+
+def aliases(key: SubjectKey, subject: str, *, user_id: str | None, email: str | None) -> list[str]:
+    """Return the person's other pseudonyms, so that a question by e-mail finds one asked by id."""
+    return [one for one in _pseudonyms(key, user_id=user_id, email=email) if one != subject]
+
+
+def _pseudonyms(key: SubjectKey, *, user_id: str | None, email: str | None) -> list[str]:
+    by_id = [] if user_id is None else [key.subject(Kind.USER_ID, user_id)]
+    by_email = (
+        []
+        if email is None or not email.strip()
+        else [key.subject(Kind.EMAIL, normalised_email(email))]
+    )
+    return by_id + by_email

@@ -1,0 +1,153 @@
+"""What an answer of Forge means for a deletion."""
+
+import pytest
+from builders import moderately
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forge_gdpr.answers import NEEDS_PROOF, TRANSIENT_STATUSES, Reply, Verdict, judge
+
+SUCCESS = b'{"success": true}'
+PAGE = b"<!DOCTYPE html><title>Sign in</title>"
+
+#: The contract's table by hand: the exceptions, then the class.
+SINGLE = {
+    202: Verdict.ACCEPTED,
+    401: Verdict.KEY_REFUSED,
+    403: Verdict.FORBIDDEN,
+    404: Verdict.ABSENT,
+    408: Verdict.TRANSIENT,
+    410: Verdict.ABSENT,
+    425: Verdict.TRANSIENT,
+    429: Verdict.TRANSIENT,
+    500: Verdict.TRANSIENT,
+    502: Verdict.TRANSIENT,
+    503: Verdict.TRANSIENT,
+    504: Verdict.TRANSIENT,
+}
+CLASSES = {
+    1: Verdict.UNEXPECTED,
+    2: Verdict.ERASED,
+    3: Verdict.UNEXPECTED,
+    4: Verdict.REJECTED,
+    5: Verdict.UNEXPECTED,
+}
+EXPECTED = {status: SINGLE.get(status, CLASSES[status // 100]) for status in range(100, 600)}
+
+
+def test_every_status_has_its_verdict() -> None:
+    found = {status: judge(Reply(status=status, body=SUCCESS)) for status in range(100, 600)}
+    assert found == EXPECTED
+
+
+@pytest.mark.parametrize("body", [PAGE, b"", b'{"success": false}'], ids=["page", "none", "false"])
+def test_a_body_that_does_not_confirm_spoils_only_a_success(body: bytes) -> None:
+    unconfirmed = {
+        status: Verdict.UNEXPECTED for status in range(200, 300) if status not in {202, 204}
+    }
+    found = {status: judge(Reply(status=status, body=body)) for status in range(100, 600)}
+    assert found == EXPECTED | unconfirmed
+
+
+@pytest.mark.parametrize("status", [-1, 0, 99, 600, 999])
+def test_a_status_that_is_none_is_unexpected(status: int) -> None:
+    assert judge(Reply(status=status, body=SUCCESS)) is Verdict.UNEXPECTED
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        pytest.param(SUCCESS, Verdict.ERASED, id="documented"),
+        pytest.param(b'{"message": "Success"}', Verdict.ERASED, id="the logs call"),
+        pytest.param(b"{}", Verdict.ERASED, id="empty object"),
+        pytest.param(b"[]", Verdict.ERASED, id="list"),
+        pytest.param(b'"ok"', Verdict.ERASED, id="text"),
+        pytest.param(b"null", Verdict.ERASED, id="null"),
+        pytest.param(b"false", Verdict.ERASED, id="false alone says nothing about success"),
+        pytest.param(b'{"a": {"success": false}}', Verdict.ERASED, id="false somewhere else"),
+        pytest.param(b'\xef\xbb\xbf{"success": true}', Verdict.ERASED, id="byte order mark"),
+        pytest.param(b'{"success": false}', Verdict.UNEXPECTED, id="false"),
+        pytest.param(b'{"success": null}', Verdict.UNEXPECTED, id="neither"),
+        pytest.param(b'{"success": 0}', Verdict.UNEXPECTED, id="zero"),
+        pytest.param(b'{"success": 1}', Verdict.UNEXPECTED, id="one"),
+        pytest.param(b'{"success": "true"}', Verdict.UNEXPECTED, id="true as text"),
+        pytest.param(b"", Verdict.UNEXPECTED, id="nothing"),
+        pytest.param(b"OK", Verdict.UNEXPECTED, id="plain text"),
+        pytest.param(PAGE, Verdict.UNEXPECTED, id="a page"),
+        pytest.param(b'{"success": true', Verdict.UNEXPECTED, id="half an object"),
+        pytest.param(b'{"success": true} {}', Verdict.UNEXPECTED, id="two objects"),
+        pytest.param(b'{"success": "\xff"}', Verdict.UNEXPECTED, id="not UTF-8"),
+        pytest.param(b"1" * 5000, Verdict.UNEXPECTED, id="more digits than Python reads"),
+        pytest.param(
+            b"[" * 60_000,
+            Verdict.UNEXPECTED,
+            id="nested too deeply",
+        ),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 201, 299])
+def test_a_success_must_be_confirmed_by_its_body(
+    status: int, body: bytes, verdict: Verdict
+) -> None:
+    assert judge(Reply(status=status, body=body)) is verdict
+
+
+def test_a_success_that_was_cut_off_is_not_believed() -> None:
+    assert judge(Reply(status=200, body=SUCCESS, cut=True)) is Verdict.UNEXPECTED
+    assert judge(Reply(status=204, body=SUCCESS, cut=True)) is Verdict.ERASED
+
+
+@moderately
+@given(
+    status=st.sampled_from(sorted(set(range(100, 600)) - set(range(200, 300)))), body=st.binary()
+)
+def test_only_a_success_needs_a_body(status: int, body: bytes) -> None:
+    assert judge(Reply(status=status, body=body)) is EXPECTED[status]
+
+
+@moderately
+@given(st.binary(max_size=64))
+def test_no_body_breaks_the_judgement(body: bytes) -> None:
+    assert judge(Reply(status=200, body=body)) in {Verdict.ERASED, Verdict.UNEXPECTED}
+
+
+def test_json_is_read_only_when_it_is_whole() -> None:
+    assert Reply(status=200, body=b'{"data": ["\xc3\xa9"]}').json() == {"data": ["é"]}
+    with pytest.raises(ValueError, match=r"^the body is longer than the limit$"):
+        Reply(status=200, body=b"{}", cut=True).json()
+    with pytest.raises(ValueError, match="Expecting value"):
+        Reply(status=200).json()
+
+
+def test_a_plain_reply_has_nothing_but_a_status() -> None:
+    assert Reply(status=204) == Reply(status=204, body=b"", cut=False, retry_after=None, date=None)
+
+
+def test_transient_statuses_are_the_contracts() -> None:
+    assert {408, 425, 429, 500, 502, 503, 504} == TRANSIENT_STATUSES
+
+
+def test_what_a_wrong_address_could_say_needs_proof() -> None:
+    assert {
+        Verdict.ABSENT,
+        Verdict.UNEXPECTED,
+        Verdict.REJECTED,
+        Verdict.FORBIDDEN,
+    } == NEEDS_PROOF
+
+
+def test_the_verdicts_have_their_names() -> None:
+    assert [verdict.value for verdict in Verdict] == [
+        "erased",
+        "accepted",
+        "absent",
+        "transient",
+        "unexpected",
+        "rejected",
+        "forbidden",
+        "key_refused",
+    ]
+
+
+def test_every_verdict_can_be_given() -> None:
+    assert set(EXPECTED.values()) == set(Verdict)

@@ -1,0 +1,116 @@
+"""The only name a person has outside the request table."""
+
+import re
+
+import pytest
+from builders import EMAIL, USER_ID, make_subject_key, moderately
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forge_gdpr.pseudonyms import SHORTEST_KEY_BYTES, Kind, SubjectKey, aliases, subject_of
+
+KEY = make_subject_key()
+OTHER_KEY = make_subject_key(b"\xff" * 32)
+
+#: Each by `printf '<kind>\0<identifier>' | openssl dgst -sha256 -mac HMAC -macopt hexkey:...`,
+#: with the bytes 00 to 1f as the key.
+BY_ID = "v1:7895808a:1eaf4773e8bab3d7553667892c19cd2c089ae3e72a4abbb2f8cb8668a6033476"
+BY_EMAIL = "v1:7895808a:3896c7ccdd72756209a6e5dba5724b7e0246f551d8e88ba057d558daa1060c87"
+BY_REQUEST = "v1:7895808a:c5a963b2266b2982ff2106fcb2bbbcd596ee4cd9e0daed15504e6188ff65d06d"
+BY_SURROGATE = "v1:7895808a:6f78acd006c057b0cb56e4aa99e5aa171afc86e92a09ecbda1cab8f0f4365bc7"
+
+
+@pytest.mark.parametrize(
+    ("kind", "identifier", "subject"),
+    [
+        pytest.param(Kind.USER_ID, USER_ID, BY_ID, id="user id"),
+        pytest.param(Kind.EMAIL, EMAIL, BY_EMAIL, id="e-mail"),
+        pytest.param(Kind.REQUEST, "7", BY_REQUEST, id="request"),
+        pytest.param(Kind.USER_ID, "\ud800", BY_SURROGATE, id="lone surrogate"),
+    ],
+)
+def test_a_pseudonym_is_a_keyed_hash_of_kind_and_identifier(
+    kind: Kind, identifier: str, subject: str
+) -> None:
+    assert KEY.subject(kind, identifier) == subject
+
+
+def test_the_kinds_are_part_of_what_is_hashed_so_they_never_change() -> None:
+    assert [kind.value for kind in Kind] == ["user_id", "email", "request"]
+
+
+def test_a_key_has_a_name() -> None:
+    assert KEY.id == "7895808a"
+    assert OTHER_KEY.id != KEY.id
+
+
+def test_another_key_gives_another_pseudonym() -> None:
+    assert OTHER_KEY.subject(Kind.USER_ID, USER_ID).split(":")[2] != BY_ID.split(":")[2]
+
+
+@pytest.mark.parametrize("length", [0, 1, 31])
+def test_a_short_key_is_refused(length: int) -> None:
+    with pytest.raises(ValueError, match=r"^a subject key has at least 32 bytes$"):
+        SubjectKey(b"k" * length)
+
+
+@pytest.mark.parametrize("length", [32, 33, 64, 200])
+def test_a_key_may_be_longer(length: int) -> None:
+    assert SubjectKey(b"k" * length).secret == b"k" * length
+    assert SHORTEST_KEY_BYTES == 32
+
+
+def test_a_key_is_not_shown() -> None:
+    assert repr(make_subject_key(b"secret" * 6)) == "SubjectKey()"
+
+
+@moderately
+@given(
+    kind=st.sampled_from(Kind),
+    identifier=st.text(st.characters(), max_size=20),
+    secret=st.binary(min_size=32, max_size=40),
+)
+def test_every_identifier_has_a_pseudonym_that_fits_its_column(
+    kind: Kind, identifier: str, secret: bytes
+) -> None:
+    subject = SubjectKey(secret).subject(kind, identifier)
+    assert re.fullmatch("v1:[0-9a-f]{8}:[0-9a-f]{64}", subject)
+    assert len(subject) <= 80
+
+
+@moderately
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_different_people_have_different_pseudonyms(one: str, other: str) -> None:
+    names = {(kind, name) for kind in Kind for name in (one, other)}
+    assert len({KEY.subject(kind, name) for kind, name in names}) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("user_id", "email", "subject"),
+    [
+        pytest.param(USER_ID, None, BY_ID, id="by id"),
+        pytest.param(None, EMAIL, BY_EMAIL, id="by e-mail"),
+        pytest.param(None, " Ada@EXAMPLE.org\n", BY_EMAIL, id="by e-mail, otherwise written"),
+        pytest.param(USER_ID, EMAIL, BY_ID, id="by both: the id"),
+        pytest.param(None, None, BY_REQUEST, id="by nothing: the request's number"),
+    ],
+)
+def test_a_request_names_its_subject(user_id: str | None, email: str | None, subject: str) -> None:
+    assert subject_of(KEY, request_id=7, user_id=user_id, email=email) == subject
+
+
+@pytest.mark.parametrize(
+    ("subject", "user_id", "email", "others"),
+    [
+        pytest.param(BY_ID, USER_ID, EMAIL, [BY_EMAIL], id="asked by id"),
+        pytest.param(BY_EMAIL, USER_ID, EMAIL, [BY_ID], id="asked by e-mail"),
+        pytest.param(BY_ID, USER_ID, None, [], id="only an id"),
+        pytest.param(BY_EMAIL, None, EMAIL.replace("org", "ORG"), [], id="only an e-mail"),
+        pytest.param(BY_REQUEST, None, None, [], id="neither"),
+        pytest.param("v1:0:0", USER_ID, EMAIL, [BY_ID, BY_EMAIL], id="asked under another key"),
+    ],
+)
+def test_aliases_are_the_persons_other_pseudonyms(
+    subject: str, user_id: str | None, email: str | None, others: list[str]
+) -> None:
+    assert aliases(KEY, subject, user_id=user_id, email=email) == others
