@@ -1,0 +1,1 @@
+"""The database: tables, transactions, schema. Works on SQLite and PostgreSQL alike."""

@@ -1,0 +1,194 @@
+"""Engines and transactions. Nothing here is open across an HTTP call."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, unquote
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from forge_gdpr.errors import ConfigurationError, DatabaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import URL
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.pool import ConnectionPoolEntry
+
+#: How long a writer waits for another one's lock before it says the database is busy.
+BUSY_TIMEOUT_MS: Final = 30_000
+CONNECT_TIMEOUT_S: Final = 10
+
+#: SQLSTATE classes whose PostgreSQL messages quote the row: data and integrity errors.
+_QUOTING_STATES: Final = ("22", "23")
+
+_READ_ONLY: Final = "forge_gdpr_read_only"
+
+
+def parsed_url(database_url: str) -> URL:
+    """Return the URL of a SQLite or PostgreSQL database.
+
+    Raises:
+        ConfigurationError: it is no such URL; its text, which may hold a password, is not shown.
+    """
+    try:
+        url = make_url(database_url)
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(
+            "FORGE_GDPR_DATABASE_URL is not a database URL: write sqlite:///path/to/file.db"
+            " or postgresql+psycopg://user@host/database"
+        ) from None
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    if url.drivername not in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
+        raise ConfigurationError(
+            f"FORGE_GDPR_DATABASE_URL names {url.drivername!r}: only sqlite and"
+            " postgresql+psycopg (psycopg 3) are supported"
+        )
+    if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
+        raise ConfigurationError(
+            "FORGE_GDPR_DATABASE_URL names a SQLite database in memory, which is gone with the"
+            " process: write sqlite:///path/to/file.db"
+        )
+    return url
+
+
+def shown_url(url: URL) -> str:
+    """Return a database's URL for people: without its password and our own options."""
+    if url.get_backend_name() == "sqlite":
+        path = unquote((url.database or "").removeprefix("file:"))
+        return f"sqlite:///{path}"
+    return url.render_as_string(hide_password=True)
+
+
+def engine_of(database_url: str, *, create: bool = False) -> Engine:
+    """Return an engine that connects on first use.
+
+    Parameters are hidden in its errors: they are people's ids and e-mails.
+
+    Args:
+        database_url: as SQLAlchemy writes it.
+        create: whether a SQLite file that is missing is made; otherwise a typing error in its
+            path would leave an empty database behind.
+
+    Raises:
+        ConfigurationError: the URL is wrong, the SQLite file is missing, or psycopg is.
+    """
+    url = parsed_url(database_url)
+    if url.get_backend_name() == "sqlite":
+        return _sqlite_engine(url, create=create)
+    try:
+        return create_engine(
+            url,
+            hide_parameters=True,
+            pool_pre_ping=True,
+            connect_args={
+                "connect_timeout": CONNECT_TIMEOUT_S,
+                "application_name": "forge-gdpr",
+                "options": "-c timezone=UTC",
+            },
+        )
+    except ImportError:
+        raise ConfigurationError(
+            "PostgreSQL needs psycopg 3: pip install 'forge-gdpr[postgres]'"
+        ) from None
+
+
+def now(connection: Connection) -> datetime:
+    """Return the database's clock, in UTC: the one clock that all machines share."""
+    if connection.dialect.name == "sqlite":
+        text = connection.exec_driver_sql("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
+        return datetime.fromisoformat(text.scalar_one()).replace(tzinfo=UTC)
+    clock: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
+    return clock.astimezone(UTC)
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that is committed at the end; on SQLite it takes the lock at once.
+
+    Raises:
+        DatabaseError: the database can't be reached or written, or is busy.
+    """
+    with _as_database_error(engine), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction on one snapshot that the database itself keeps from writing.
+
+    Raises:
+        DatabaseError: the database can't be reached or read.
+    """
+    options: dict[str, Any] = {_READ_ONLY: True}
+    if engine.dialect.name == "postgresql":
+        options |= {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
+    with (
+        _as_database_error(engine),
+        engine.connect().execution_options(**options) as connection,
+        connection.begin(),
+    ):
+        yield connection
+
+
+@contextmanager
+def _as_database_error(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise DatabaseError(_explained(engine, error)) from None
+
+
+def _sqlite_engine(url: URL, *, create: bool) -> Engine:
+    path = Path(url.database or "")
+    if not create and not path.exists():
+        raise ConfigurationError(f"there is no database {path}: run 'forge-gdpr db upgrade'")
+    if create:
+        # Made here, not by SQLite, for it would be readable by everybody; it holds people.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    file = url.set(database=f"file:{quote(str(path))}")
+    mode = {"mode": "rwc" if create else "rw", "uri": "true"}
+    engine = create_engine(file.update_query_dict(mode), hide_parameters=True)
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _explained(engine: Engine, error: SQLAlchemyError) -> str:
+    """Say what is wrong in the driver's words, without statement, parameters or password."""
+    cause = getattr(error, "orig", None)
+    state = getattr(cause, "sqlstate", None) or ""
+    speaks = cause is not None and not state.startswith(_QUOTING_STATES)
+    said = " ".join(str(cause).split()) if speaks else f"{type(cause or error).__name__} {state}"
+    where = shown_url(engine.url)
+    if isinstance(cause, sqlite3.OperationalError) and "locked" in said:
+        return (
+            f"the database {where} is locked by another process for over"
+            f" {BUSY_TIMEOUT_MS // 1000} s: find it with 'fuser', then run again"
+        )
+    return f"the database {where} fails: {said[:200]}: run 'forge-gdpr db check'"
+
+
+def _set_up_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    # pysqlite's own transaction handling lets two claimers take one row; ours is in "begin".
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    read_only = connection.get_execution_options().get(_READ_ONLY, False)
+    connection.exec_driver_sql(f"PRAGMA query_only = {int(read_only)}")
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

@@ -1,0 +1,99 @@
+"""The schema's version: reading it, raising it. The migrations themselves are Alembic scripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import inspect
+
+import forge_gdpr
+from forge_gdpr.database.engine import reading, writing
+from forge_gdpr.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy import Connection, Engine
+
+#: Raised together with the newest script in migrations/; a test compares the two. It is written
+#: here so that every command can check the schema without importing Alembic (586 ms).
+REVISION: Final = "0001"
+
+_PACKAGE: Final = Path(forge_gdpr.__file__).parent
+
+
+def scripts() -> Path:
+    """Return the folder of the migrations: in the wheel inside the package, else beside it."""
+    installed = _PACKAGE / "migrations"
+    return installed if installed.is_dir() else _PACKAGE.parent / "migrations"
+
+
+def upgrade(engine: Engine) -> str | None:
+    """Bring the database to this program's schema and return the revision it had; None if none.
+
+    Raises:
+        ConfigurationError: the database is newer than this program.
+        DatabaseError: it can't be reached or written.
+    """
+    from alembic import command  # noqa: PLC0415  # 586 ms, and only `db upgrade` needs it
+
+    with reading(engine) as connection:
+        found = current(connection)
+    if found is not None and found > REVISION:
+        raise _too_new(found)
+    if engine.dialect.name == "sqlite":
+        _use_write_ahead_log(engine)
+    with writing(engine) as connection:
+        command.upgrade(_config(connection), "head")
+    return found
+
+
+def current(connection: Connection) -> str | None:
+    """Return the database's revision, None if it was never migrated."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return None if found is None else str(found)
+
+
+def require_current(connection: Connection) -> None:
+    """Refuse to work on a database that is not at this program's schema.
+
+    Raises:
+        ConfigurationError: it was never migrated, is older or newer.
+    """
+    found = current(connection)
+    if found is None:
+        raise ConfigurationError("the database is not migrated: run 'forge-gdpr db upgrade'")
+    if found > REVISION:
+        raise _too_new(found)
+    if found < REVISION:
+        raise ConfigurationError(
+            f"the database is at revision {found}, this program needs {REVISION}:"
+            " run 'forge-gdpr db upgrade'"
+        )
+
+
+def _too_new(found: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the database is at revision {found}, newer than this program's {REVISION}:"
+        " install the newer forge-gdpr"
+    )
+
+
+def _use_write_ahead_log(engine: Engine) -> None:
+    """Let readers go on while a run writes; SQLite keeps the mode in the file."""
+    raw = engine.raw_connection()
+    try:
+        raw.cursor().execute("PRAGMA journal_mode = WAL")
+    finally:
+        raw.close()
+
+
+def _config(connection: Connection) -> Config:
+    from alembic.config import Config  # noqa: PLC0415  # see upgrade
+
+    config = Config()
+    config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

