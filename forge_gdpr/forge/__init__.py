@@ -1,0 +1,1 @@
+"""Forge's Users API: the only room that speaks HTTP."""

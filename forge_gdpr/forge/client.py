@@ -1,0 +1,377 @@
+"""Forge's Users API, call by call, with tries: six endpoints and the logs call.
+
+Source: the Users API reference, 2021-12. What a missing user gets is not documented; 404 is usual.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Self
+
+import structlog
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
+
+from forge_gdpr.answers import TRANSIENT_STATUSES, Reply
+from forge_gdpr.errors import (
+    ForgeRejectedError,
+    ForgeUnavailableError,
+    KeyRefusedError,
+    NotFoundError,
+)
+from forge_gdpr.forge.deadlines import DeadlineWatch
+from forge_gdpr.forge.gate import Gate, Halt
+from forge_gdpr.forge.transport import (
+    BODY_LIMIT_BYTES,
+    LIST_LIMIT_BYTES,
+    Endpoint,
+    Failure,
+    Transport,
+    TransportError,
+    path_of,
+)
+from forge_gdpr.retries import RetryPolicy, http_date, retry_after_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+    from types import TracebackType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A user of Forge as a list or a change shows it. Not shown in a ``repr``: it is a person."""
+
+    id: str = field(repr=False)
+    email: str = field(repr=False)
+    full_name: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserDetail(User):
+    """A user with what Forge runs for them."""
+
+    workflows: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+
+
+class FailedTryError(Exception):
+    """A try failed in a way that another try may mend."""
+
+    def __init__(
+        self,
+        *,
+        reached: bool,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(f"HTTP {status}" if status is not None else "no answer")
+        self.reached = reached
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(slots=True)
+class Trail:
+    """What the tries of one call left behind, for the record."""
+
+    tries: int = 0
+    reached: bool = False  #: a try before the last may have reached Forge
+
+
+class ForgeClient:
+    """Calls Forge for any number of threads, each with its own connection. A context manager."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        gate: Gate,
+        policy: RetryPolicy,
+        monotonic: Callable[[], float],
+        now: Callable[[], datetime],
+        draw: Callable[[], float],
+    ) -> None:
+        """Prepare; nothing is connected before the first call.
+
+        Args:
+            endpoint: where Forge is.
+            gate: pace, breaker and halt, shared by all threads.
+            policy: when a failed try is made again.
+            monotonic: seconds that never go back.
+            now: the wall clock, only for a Retry-After that names a date without a Date beside it.
+            draw: a random number from 0.0 to 1.0.
+        """
+        self.gate = gate
+        self._endpoint = endpoint
+        self._policy = policy
+        self._monotonic = monotonic
+        self._now = now
+        self._draw = draw
+        self._context = endpoint.tls_context()
+        self._watch = DeadlineWatch(monotonic=monotonic)
+        self._threads = threading.local()
+        self._transports: list[Transport] = []
+
+    def __enter__(self) -> Self:
+        self._watch.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._watch.__exit__(kind, error, trace)
+        for transport in self._transports:
+            transport.close()
+
+    def call(
+        self,
+        method: str,
+        *segments: str,
+        body: Mapping[str, str] | None = None,
+        limit_bytes: int = BODY_LIMIT_BYTES,
+        idempotent: bool = True,
+        trail: Trail | None = None,
+    ) -> Reply:
+        """Make one call, with as many tries as the policy grants, and return the answer.
+
+        Args:
+            method: in capitals.
+            segments: of the path below the base; each is checked.
+            body: sent as JSON.
+            limit_bytes: how much of the answer is read.
+            idempotent: whether a try that may have reached Forge may be made again
+                (RFC 9110 §9.2.2).
+            trail: filled in with what the tries left behind.
+
+        Raises:
+            FailedTryError: all tries failed; the last one's error.
+            HaltedError: no call may be made in this run any more.
+            InvalidUserIdError: a segment could change the path; nothing was sent.
+        """
+        path = path_of(*segments)
+        trail = trail if trail is not None else Trail()
+
+        def one_try() -> Reply:
+            self.gate.turn()
+            trail.tries += 1
+            try:
+                return self._tried(method, path, body, limit_bytes)
+            except FailedTryError as error:
+                trail.reached = trail.reached or error.reached
+                if not idempotent and error.reached:
+                    raise _FinalFailedTryError(error) from None
+                raise
+
+        try:
+            return self._retrying()(one_try)
+        except _FinalFailedTryError as final:
+            raise final.error from None
+
+    def _tried(
+        self, method: str, path: str, body: Mapping[str, str] | None, limit_bytes: int
+    ) -> Reply:
+        try:
+            reply = self._transport().send(method, path, body=body, limit_bytes=limit_bytes)
+        except TransportError as error:
+            if error.failure is Failure.CERTIFICATE:
+                self.gate.halt(Halt.CERTIFICATE)
+            self.gate.failed()
+            raise FailedTryError(reached=error.reached) from None
+        if reply.status not in TRANSIENT_STATUSES:
+            self.gate.answered()
+            return reply
+        self.gate.failed()
+        asked_s = retry_after_s(reply.retry_after, now=http_date(reply.date) or self._now())
+        if asked_s is not None and asked_s <= self._policy.longest_retry_after_s:
+            self.gate.pause(asked_s)
+        raise FailedTryError(reached=True, status=reply.status, retry_after_s=asked_s)
+
+    def _transport(self) -> Transport:
+        """Return this thread's connection."""
+        transport: Transport | None = getattr(self._threads, "transport", None)
+        if transport is None:
+            transport = self._threads.transport = Transport(
+                self._endpoint,
+                context=self._context,
+                watch=self._watch,
+                monotonic=self._monotonic,
+            )
+            self._transports.append(transport)
+        return transport
+
+    def _retrying(self) -> Retrying:
+        """Return tenacity's loop around the policy, made once a thread (9 µs a call, not 21)."""
+        retrying: Retrying | None = getattr(self._threads, "retrying", None)
+        if retrying is None:
+            retrying = self._threads.retrying = Retrying(
+                retry=retry_if_exception_type(FailedTryError),
+                stop=lambda state: self._next_wait_s(state, 0.0) is None,
+                wait=lambda state: self._next_wait_s(state, self._draw()) or 0.0,
+                sleep=self.gate.wait,
+                before_sleep=_log_retry,
+                reraise=True,
+            )
+        return retrying
+
+    def _next_wait_s(self, state: RetryCallState, draw: float) -> float | None:
+        error = state.outcome.exception() if state.outcome is not None else None
+        asked_s = error.retry_after_s if isinstance(error, FailedTryError) else None
+        if self.gate.halted:
+            return None
+        return self._policy.next_wait_s(state.attempt_number, draw=draw, retry_after_s=asked_s)
+
+    # The six endpoints, typed, for a person at a terminal.
+
+    def list_users(self) -> list[User]:
+        """Return all users of Forge: ``GET /user``; no paging is documented.
+
+        Raises:
+            ForgeUnavailableError: no answer, or not in the documented shape.
+            KeyRefusedError: 401 or 403.
+        """
+        return users_in(self._answer("GET", "user", limit_bytes=LIST_LIMIT_BYTES))
+
+    def get_user(self, user_id: str) -> UserDetail:
+        """Return one user: ``GET /user/:userId``.
+
+        Raises:
+            NotFoundError: Forge has no such user.
+        """
+        found = self._answer("GET", "user", user_id)
+        user = _user_in(found)
+        workflows = found.get("workflows", ()) if isinstance(found, dict) else ()
+        return UserDetail(
+            id=user.id,
+            email=user.email,
+            full_name=user.full_name,
+            workflows=tuple(w for w in workflows if isinstance(w, dict)),
+        )
+
+    def create_user(self, *, name: str, email: str) -> str:
+        """Make a user and return the id: ``POST /user``. Never made twice by a retry."""
+        found = self._answer("POST", "user", body={"name": name, "email": email}, idempotent=False)
+        return _text_in(found, "userId")
+
+    def update_user(self, user_id: str, *, email: str, full_name: str) -> User:
+        """Change a user: ``PATCH /user/:userId``; both fields are required."""
+        return _user_in(
+            self._answer("PATCH", "user", user_id, body={"email": email, "fullName": full_name})
+        )
+
+    def delete_user(self, user_id: str) -> None:
+        """Delete a user and all workflows: ``DELETE /user/:userId``.
+
+        Raises:
+            ForgeUnavailableError: Forge does not say that it did.
+        """
+        answer = self._answer("DELETE", "user", user_id)
+        if isinstance(answer, dict) and answer.get("success", True) is not True:
+            raise ForgeUnavailableError("Forge answers that it did not delete the user")
+
+    def delete_logs(self, user_id: str) -> None:
+        """Delete a user's workflow logs: ``DELETE /user/:userId/logs``; needs the account."""
+        self._answer("DELETE", "user", user_id, "logs")
+
+    def token(self, user_id: str) -> str:
+        """Return a JWT for the Forge modal, good for 30 minutes: ``GET /user/:userId/token``."""
+        return _text_in(self._answer("GET", "user", user_id, "token"), "token")
+
+    def _answer(self, method: str, *segments: str, **options: Any) -> Any:  # noqa: ANN401  # JSON
+        try:
+            reply = self.call(method, *segments, **options)
+        except FailedTryError as error:
+            raise ForgeUnavailableError(
+                f"Forge did not answer {method} well ({error}) after {self._policy.tries} tries:"
+                " try again later, or check FORGE_GDPR_BASE_URL"
+            ) from None
+        return documented(reply)
+
+
+class _FinalFailedTryError(Exception):
+    """A failed try that must not be made again."""
+
+    def __init__(self, error: FailedTryError) -> None:
+        super().__init__()
+        self.error = error
+
+
+def documented(reply: Reply) -> Any:  # noqa: ANN401  # JSON
+    """Return the JSON of a good answer.
+
+    Raises:
+        KeyRefusedError: 401, 403.
+        NotFoundError: 404, 410.
+        ForgeRejectedError: another 4xx.
+        ForgeUnavailableError: anything else that is no 2xx with JSON.
+    """
+    match reply.status:
+        case 401 | 403:
+            raise KeyRefusedError(
+                f"Forge refuses the API key (HTTP {reply.status}): check FORGE_GDPR_API_KEY"
+            )
+        case 404 | 410:
+            raise NotFoundError(
+                f"Forge has no such user, or FORGE_GDPR_BASE_URL is wrong (HTTP {reply.status}):"
+                " try 'forge-gdpr users list'"
+            )
+        case status if 400 <= status < 500:  # noqa: PLR2004  # the class of client errors
+            raise ForgeRejectedError(f"Forge refuses this call (HTTP {status}): check its values")
+        case status if not 200 <= status < 300:  # noqa: PLR2004  # not success
+            raise ForgeUnavailableError(
+                f"Forge answers HTTP {status} here: check FORGE_GDPR_BASE_URL"
+            )
+    if reply.status == HTTPStatus.NO_CONTENT:
+        return None
+    try:
+        return reply.json()
+    except ValueError:
+        raise ForgeUnavailableError(
+            "what answers here is not Forge (no JSON): check FORGE_GDPR_BASE_URL"
+        ) from None
+
+
+def users_in(body: object) -> list[User]:
+    """Return the users in the answer to ``GET /user``.
+
+    Raises:
+        ForgeUnavailableError: it does not have the documented shape.
+    """
+    data = body.get("data") if isinstance(body, dict) else None
+    if not isinstance(data, list):
+        raise _strange()
+    return [_user_in(entry) for entry in data]
+
+
+def _user_in(entry: object) -> User:
+    return User(
+        id=_text_in(entry, "_id"),
+        email=_text_in(entry, "email"),
+        full_name=_text_in(entry, "fullName"),
+    )
+
+
+def _text_in(entry: object, name: str) -> str:
+    value = entry.get(name) if isinstance(entry, dict) else None
+    if not isinstance(value, str):
+        raise _strange()
+    return value
+
+
+def _strange() -> ForgeUnavailableError:
+    return ForgeUnavailableError(
+        "Forge's answer does not have the documented shape: check FORGE_GDPR_BASE_URL"
+    )
+
+
+def _log_retry(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome is not None else None
+    structlog.get_logger().debug(
+        "retry.scheduled",
+        tried=state.attempt_number,
+        wait_s=round(state.upcoming_sleep, 3),
+        status=error.status if isinstance(error, FailedTryError) else None,
+    )

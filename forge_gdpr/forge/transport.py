@@ -1,0 +1,284 @@
+"""One worker's connection to Forge: a try of one call, and nothing of what it means.
+
+Measured: a request prepared once and re-aimed makes 1.5 to 1.6 times the calls of
+``session.delete``; one TLS context shared by all workers starts in 0.13 s instead of 0.78 s.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import certifi
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from forge_gdpr.answers import Reply
+from forge_gdpr.errors import ConfigurationError, InvalidUserIdError
+from forge_gdpr.forge.deadlines import DeadlineWatch, Watched
+from forge_gdpr.identifiers import is_safe_user_id
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping
+
+    from requests import PreparedRequest, Response
+
+#: How much of an answer is read: enough for every documented one.
+BODY_LIMIT_BYTES: Final = 64 * 1024
+#: The list of users comes whole; no paging is documented. A million users fit.
+LIST_LIMIT_BYTES: Final = 512 * 1024 * 1024
+_CHUNK_BYTES: Final = 64 * 1024
+
+
+class Failure(StrEnum):
+    """How a try ended without an answer."""
+
+    CONNECT = "connect"  #: no connection: nothing reached Forge
+    CONNECTION = "connection"  #: the connection broke, or what came was not HTTP
+    TIMEOUT = "timeout"  #: a read took too long, or the whole try did
+    CERTIFICATE = "certificate"  #: this is not the server it claims to be
+
+
+class TransportError(Exception):
+    """A try ended without an answer. Holds no text of a library: that names the user."""
+
+    def __init__(self, failure: Failure, *, reached: bool) -> None:
+        super().__init__(failure.value)
+        self.failure = failure
+        self.reached = reached  #: Forge may have got the request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where Forge is and how long it may take. Times are in seconds."""
+
+    base_url: str
+    api_key: str = field(repr=False)
+    connect_timeout_s: float = 5.0
+    read_timeout_s: float = 15.0
+    total_timeout_s: float = 30.0
+    proxy: str | None = field(default=None, repr=False)
+    ca_file: str | None = None
+
+    def tls_context(self) -> ssl.SSLContext:
+        """Return the TLS settings that all workers share.
+
+        Raises:
+            ConfigurationError: ``ca_file`` can't be read.
+        """
+        try:
+            return ssl.create_default_context(cafile=self.ca_file or certifi.where())
+        except OSError:
+            raise ConfigurationError(
+                f"FORGE_GDPR_CA_FILE names {self.ca_file}, which is no readable CA bundle"
+            ) from None
+
+
+def path_of(*segments: str) -> str:
+    """Return a path below the base, each segment quoted whole.
+
+    Raises:
+        InvalidUserIdError: a segment could change the path.
+    """
+    if not all(is_safe_user_id(segment) for segment in segments):
+        raise InvalidUserIdError("this Forge user id could change the URL's path: it is never sent")
+    return "".join(f"/{quote(segment, safe='')}" for segment in segments)
+
+
+class _Session(requests.Session):
+    """A session that takes nothing from the environment and follows nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trust_env = False  # no .netrc (it replaces our key), no proxy or CA variables
+
+    def get_redirect_target(self, resp: Response) -> None:
+        """Never: 302 turns a DELETE into a GET whose 200 looks like success."""
+
+
+class _Adapter(HTTPAdapter):
+    """Shares one TLS context and shows each connection's socket to the deadline watch."""
+
+    def __init__(self, context: ssl.SSLContext, call: Watched) -> None:
+        self._context = context
+        self._connections = {
+            "http": _watched(HTTPConnection, call),
+            "https": _watched(HTTPSConnection, call),
+        }
+        super().__init__(max_retries=0, pool_connections=1, pool_maxsize=1)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # requests' own
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401  # requests' own
+        return super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ANN401
+        """Leave it to the shared context: the default loads 144 certificates a connection."""
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        pool.ConnectionCls = self._connections[pool.scheme]
+        return pool
+
+
+def _watched(base: type[HTTPConnection], call: Watched) -> type[HTTPConnection]:
+    class WatchedConnection(base):  # type: ignore[misc, valid-type]  # plain or TLS
+        def _new_conn(self) -> socket.socket:
+            sock: socket.socket = super()._new_conn()
+            call.hold_copy(sock)
+            return sock
+
+        def connect(self) -> None:
+            try:
+                super().connect()
+            finally:
+                call.hold(self.sock)
+            call.connected = True
+
+        def request(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # urllib3's own
+            call.connected = self.sock is not None
+            super().request(*args, **kwargs)
+
+    return WatchedConnection
+
+
+class Transport:
+    """One worker's session. Not for two threads at once."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        context: ssl.SSLContext,
+        watch: DeadlineWatch,
+        monotonic: Callable[[], float],
+    ) -> None:
+        """Prepare the session; nothing is connected before the first call."""
+        self._endpoint = endpoint
+        self._monotonic = monotonic
+        self._call = Watched()
+        watch.add(self._call)
+        self._session = _Session()
+        adapter = _Adapter(context, self._call)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+        self._prepared: dict[str, PreparedRequest] = {}
+        self._proxies = {"http": endpoint.proxy, "https": endpoint.proxy} if endpoint.proxy else {}
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, str] | None = None,
+        limit_bytes: int = BODY_LIMIT_BYTES,
+    ) -> Reply:
+        """Make one try of one call.
+
+        Args:
+            method: in capitals.
+            path: from `path_of`.
+            body: sent as JSON.
+            limit_bytes: how much of the answer is read.
+
+        Raises:
+            TransportError: there was no answer.
+            InvalidUserIdError: the URL is not the one that was meant; nothing was sent.
+        """
+        request = self._aimed(method, path, body)
+        self._call.start(self._monotonic() + self._endpoint.total_timeout_s)
+        try:
+            response = self._session.send(
+                request,
+                stream=True,
+                timeout=(self._endpoint.connect_timeout_s, self._endpoint.read_timeout_s),
+                verify=True,
+                proxies=self._proxies,
+                allow_redirects=False,
+            )
+            return self._read(response, limit_bytes)
+        except Exception as error:  # noqa: BLE001  # requests leaks urllib3's, ssl's and more
+            raise self._translated(error) from None
+        finally:
+            self._call.finish()
+
+    def _aimed(self, method: str, path: str, body: Mapping[str, str] | None) -> PreparedRequest:
+        """Return the request that was prepared once for this method, with another URL."""
+        request = self._prepared.get(method)
+        if request is None:
+            request = self._prepared[method] = requests.Request(
+                method,
+                self._endpoint.base_url,
+                headers={
+                    "Authorization": f"Bearer {self._endpoint.api_key}",
+                    "Accept": "application/json",
+                    "Accept-Encoding": "identity",
+                    "User-Agent": "forge-gdpr",
+                },
+            ).prepare()
+        url = self._endpoint.base_url + path
+        request.prepare_url(url, None)
+        if request.url != url:
+            raise InvalidUserIdError("this Forge user id changes in a URL: it is never sent")
+        if body is not None:
+            request.prepare_body(json.dumps(body).encode(), None)
+            request.headers["Content-Type"] = "application/json"
+        return request
+
+    def _read(self, response: Response, limit_bytes: int) -> Reply:
+        body = bytearray()
+        while len(body) <= limit_bytes:
+            chunk = response.raw.read(_CHUNK_BYTES, decode_content=False)
+            if not chunk:
+                break
+            body += chunk
+        cut = len(body) > limit_bytes
+        if cut:
+            response.close()  # the rest is not wanted: no further call on this connection
+        if self._call.expired:
+            raise TransportError(Failure.TIMEOUT, reached=True)
+        return Reply(
+            status=response.status_code,
+            body=bytes(body[:limit_bytes]),
+            cut=cut,
+            retry_after=response.headers.get("Retry-After"),
+            date=response.headers.get("Date"),
+        )
+
+    def _translated(self, error: Exception) -> Exception:
+        """Return an error of ours in place of a library's, whose text names the user."""
+        if isinstance(error, TransportError | InvalidUserIdError):
+            return error
+        reached = self._call.connected
+        if self._call.expired:
+            return TransportError(Failure.TIMEOUT, reached=reached)
+        if any(isinstance(e, ssl.SSLCertVerificationError) for e in _causes(error)):
+            return TransportError(Failure.CERTIFICATE, reached=False)
+        if isinstance(error, requests.ReadTimeout) or any(
+            isinstance(e, TimeoutError) for e in _causes(error)
+        ):
+            return TransportError(Failure.TIMEOUT if reached else Failure.CONNECT, reached=reached)
+        return TransportError(Failure.CONNECTION if reached else Failure.CONNECT, reached=reached)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return an error and all that it wraps, however its library wraps."""
+    found: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, BaseException) and one not in found:
+            found.append(one)
+            waiting += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+    return found
