@@ -1,0 +1,118 @@
+"""What the record says about requests and runs."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from forge_gdpr.audit.events import Ended, EventName
+from forge_gdpr.database.tables import audit_events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What earlier attempts at one request left behind."""
+
+    started: int = 0
+    finished: int = 0
+    reached: bool = False  #: one may have reached Forge
+    crashes: int = 0
+
+    @property
+    def unfinished(self) -> int:
+        """Attempts of which nobody knows the end."""
+        return self.started - self.finished
+
+
+def pasts(connection: Connection, request_ids: Sequence[int]) -> Mapping[int, Past]:
+    """Return what the record says of earlier attempts at these requests.
+
+    The one that is running now is among the started. An attempt without an end may have
+    reached Forge; one that was given back did if it made a call.
+    """
+    found: defaultdict[int, Past] = defaultdict(Past)
+    rows = connection.execute(
+        select(audit_events.c.request_id, audit_events.c.event, audit_events.c.body).where(
+            audit_events.c.request_id.in_(request_ids),
+            audit_events.c.event.in_((EventName.ATTEMPT_STARTED, EventName.ATTEMPT_FINISHED)),
+        )
+    )
+    for row in rows:
+        past = found[row.request_id]
+        if row.event == EventName.ATTEMPT_STARTED:
+            found[row.request_id] = Past(
+                started=past.started + 1,
+                finished=past.finished,
+                reached=past.reached,
+                crashes=past.crashes,
+            )
+            continue
+        body = json.loads(row.body)
+        crashed = body.get("ended") == Ended.CRASHED
+        found[row.request_id] = Past(
+            started=past.started,
+            finished=past.finished + 1,
+            reached=past.reached or crashed or bool(body.get("reached")),
+            crashes=past.crashes + crashed,
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """One event as it is shown to people."""
+
+    id: int
+    chain: str
+    seq: int
+    at: datetime
+    event: str
+    request_id: int | None
+    subject: str | None
+    actor: str | None
+    outcome: str | None
+    attempt: int | None
+    http_status: int | None
+    body: str
+
+
+def events(
+    connection: Connection,
+    *,
+    request_id: int | None = None,
+    run_id: str | None = None,
+    newest: int | None = None,
+) -> Iterator[Recorded]:
+    """Yield events in the order they were recorded.
+
+    Args:
+        connection: in a transaction.
+        request_id: only those about this request.
+        run_id: only those of this run.
+        newest: only so many, the last ones.
+    """
+    names = Recorded.__dataclass_fields__
+    wanted = select(*(audit_events.c[name] for name in names))
+    if request_id is not None:
+        wanted = wanted.where(audit_events.c.request_id == request_id)
+    if run_id is not None:
+        wanted = wanted.where(audit_events.c.run_id == run_id)
+    if newest is not None:
+        wanted = wanted.order_by(audit_events.c.id.desc()).limit(newest)
+        for row in reversed(connection.execute(wanted).all()):
+            yield Recorded(**row._mapping)  # noqa: SLF001  # SQLAlchemy's public name for it
+        return
+    streamed = wanted.order_by(audit_events.c.id).execution_options(yield_per=1000)
+    with connection.execute(streamed) as rows:
+        for row in rows:
+            yield Recorded(**row._mapping)  # noqa: SLF001  # SQLAlchemy's public name for it
