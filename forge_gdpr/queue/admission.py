@@ -1,0 +1,112 @@
+"""A run sees a request for the first time: pseudonym and legal deadline are filled in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import bindparam, select, update
+
+from forge_gdpr.database.tables import deletion_requests
+from forge_gdpr.deadlines import due_on
+from forge_gdpr.lifecycle import FINAL, Reason, Status
+from forge_gdpr.pseudonyms import aliases, subject_of
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    from sqlalchemy import Connection, Row
+
+    from forge_gdpr.pseudonyms import SubjectKey
+
+_C = deletion_requests.c
+
+_ADMIT: Final = (
+    update(deletion_requests)
+    .where(_C.id == bindparam("request_id"))
+    .values(
+        subject=bindparam("subject"),
+        due_on=bindparam("due_on"),
+        status=bindparam("status"),
+        status_reason=bindparam("status_reason"),
+        updated_at=bindparam("updated_at"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """A request as it was admitted; nothing here names the person."""
+
+    id: int
+    subject: str
+    also: list[str]  #: the person's other pseudonyms
+    reference: str | None
+    regime: str
+    received_at: datetime
+    due_on: date
+    status: str
+    status_reason: str | None
+
+
+def admit(connection: Connection, *, key: SubjectKey, now: datetime, most: int) -> list[Admitted]:
+    """Admit up to ``most`` requests that no run has seen, and return them; none: all are.
+
+    On PostgreSQL two runs that admit at once take different rows. A status that nobody knows
+    sends the request to review.
+    """
+    rows = connection.execute(
+        select(deletion_requests)
+        .where(_C.subject.is_(None), _C.status.not_in(FINAL))
+        .order_by(_C.id)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    ).all()
+    admitted = [_admitted(row, key) for row in rows]
+    if admitted:
+        connection.execute(_ADMIT, [_parameters(one, now) for one in admitted])
+    return admitted
+
+
+def public_reference(
+    reference: str | None, *, user_id: str | None, email: str | None
+) -> str | None:
+    """Return the asker's reference unless it names the person.
+
+    Some askers use the e-mail or the user id as their ticket number; then it stays where it is.
+    """
+    if reference is None or "@" in reference:
+        return None
+    named = any(
+        identifier and identifier.casefold() in reference.casefold()
+        for identifier in (user_id, email)
+    )
+    return None if named else reference
+
+
+def _admitted(row: Row[Any], key: SubjectKey) -> Admitted:
+    known = row.status in set(Status)
+    user_id, email = row.forge_user_id, row.email
+    subject = subject_of(key, request_id=row.id, user_id=user_id, email=email)
+    return Admitted(
+        id=row.id,
+        subject=subject,
+        also=aliases(key, subject, user_id=user_id, email=email),
+        reference=public_reference(row.reference, user_id=user_id, email=email),
+        regime=row.regime,
+        received_at=row.received_at,
+        due_on=row.due_on or due_on(row.regime, row.received_at),
+        status=row.status if known else Status.REVIEW,
+        status_reason=row.status_reason if known else Reason.UNKNOWN_STATUS,
+    )
+
+
+def _parameters(one: Admitted, now: datetime) -> dict[str, Any]:
+    return {
+        "request_id": one.id,
+        "subject": one.subject,
+        "due_on": one.due_on,
+        "status": one.status,
+        "status_reason": one.status_reason,
+        "updated_at": now,
+    }

@@ -1,0 +1,223 @@
+"""Claiming requests and giving them their end, under a lease and a fence.
+
+A claim is a lease by the database's clock. Each one raises the row's fence by one; an end is
+written only while the row still has the fence it was claimed with, so a worker that comes back
+late changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import bindparam, or_, select, true, update
+
+from forge_gdpr.database.tables import deletion_requests
+from forge_gdpr.lifecycle import FINAL, Event, Reason, Status, after
+from forge_gdpr.queue.backlog import is_due
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date, datetime
+
+    from sqlalchemy import Connection
+
+_C = deletion_requests.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A request that this run has claimed. The two identifiers are not in its ``repr``."""
+
+    id: int
+    fence: int
+    attempts: int
+    subject: str
+    regime: str
+    received_at: datetime
+    due_on: date
+    forge_user_id: str | None = field(repr=False)
+    email: str | None = field(repr=False)
+    reference: str | None = field(repr=False)
+
+
+_CLAIMED_COLUMNS: Final = tuple(_C[name] for name in Claimed.__dataclass_fields__)
+
+
+def claim(
+    connection: Connection,
+    *,
+    run_id: str,
+    most: int,
+    due_at: datetime,
+    expires_at: datetime,
+    now: datetime,
+    cool_off_days: int,
+    with_email: bool,
+) -> list[Claimed]:
+    """Claim up to ``most`` due requests, the earliest deadline first.
+
+    One statement on both databases. On PostgreSQL SKIP LOCKED keeps two runs apart; without it
+    one row goes to two of them. SQLite has one writer at a time anyhow (BEGIN IMMEDIATE).
+
+    Args:
+        connection: in a writing transaction.
+        run_id: whose claim it is.
+        most: at most so many.
+        due_at: due as of then: the run's opening, so that what a run puts off, it leaves alone.
+        expires_at: the end of the lease.
+        now: the database's clock.
+        cool_off_days: requests are not touched for so long after receipt.
+        with_email: also requests that have an e-mail; they need Forge's list of users.
+    """
+    admitted = _C.subject.is_not(None)
+    understood = true() if with_email else _C.email.is_(None)
+    candidates = (
+        select(_C.id)
+        .where(is_due(due_at, cool_off_days), admitted, understood)
+        .order_by(_C.due_on, _C.id)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+        .cte("candidates")
+    )
+    rows = connection.execute(
+        update(deletion_requests)
+        .where(_C.id.in_(select(candidates.c.id)))
+        .values(
+            status=after(Status.PENDING, Event.CLAIMED),
+            claimed_by=run_id,
+            claim_expires_at=expires_at,
+            fence=_C.fence + 1,
+            updated_at=now,
+        )
+        .returning(*_CLAIMED_COLUMNS)
+    ).all()
+    claimed = [Claimed(**row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's public name
+    return sorted(claimed, key=lambda one: (one.due_on, one.id))
+
+
+def renew(connection: Connection, *, run_id: str, expires_at: datetime) -> None:
+    """Lengthen the lease of all that this run has claimed."""
+    connection.execute(
+        update(deletion_requests)
+        .where(_C.status == Status.RUNNING, _C.claimed_by == run_id)
+        .values(claim_expires_at=expires_at)
+    )
+
+
+def note_user_ids(connection: Connection, user_ids: Mapping[int, str]) -> None:
+    """Note which Forge user a request means that had only an e-mail.
+
+    Committed before the call: after a crash the id is known although the user is gone.
+    """
+    if user_ids:
+        connection.execute(
+            update(deletion_requests)
+            .where(_C.id == bindparam("request_id"))
+            .values(forge_user_id=bindparam("user_id")),
+            [{"request_id": key, "user_id": value} for key, value in user_ids.items()],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """What becomes of a claimed request."""
+
+    id: int
+    fence: int
+    event: Event
+    reason: str | None
+    attempts: int
+    next_attempt_at: datetime | None = None
+
+    @property
+    def status(self) -> Status:
+        """The status it leads to."""
+        return after(Status.RUNNING, self.event)
+
+
+def still_claimed(connection: Connection, fences: Mapping[int, int]) -> set[int]:
+    """Return which of these requests still have the fence they were claimed with, and lock them.
+
+    Args:
+        connection: in a writing transaction.
+        fences: by request id.
+    """
+    rows = connection.execute(
+        select(_C.id, _C.fence)
+        .where(_C.id.in_(fences), _C.status == Status.RUNNING)
+        .order_by(_C.id)
+        .with_for_update()
+    )
+    return {row.id for row in rows if row.fence == fences[row.id]}
+
+
+_END: Final = (
+    update(deletion_requests)
+    .where(_C.id == bindparam("request_id"), _C.fence == bindparam("held_fence"))
+    .values(
+        status=bindparam("status"),
+        status_reason=bindparam("status_reason"),
+        attempts=bindparam("attempts"),
+        next_attempt_at=bindparam("next_attempt_at"),
+        claimed_by=None,
+        claim_expires_at=None,
+        updated_at=bindparam("now"),
+    )
+)
+#: A closed request forgets the e-mail; the id is kept for the retention period.
+_CLOSE: Final = _END.values(closed_at=bindparam("now"), email=None)
+
+
+def finish(connection: Connection, ends: Sequence[End], *, now: datetime) -> None:
+    """Write the ends of claimed requests, in the caller's transaction."""
+    for statement, closing in ((_END, False), (_CLOSE, True)):
+        rows = [_row(end, now) for end in ends if (end.status in FINAL) is closing]
+        if rows:
+            connection.execute(statement, rows)
+
+
+def _row(end: End, now: datetime) -> dict[str, Any]:
+    return {
+        "request_id": end.id,
+        "held_fence": end.fence,
+        "status": end.status,
+        "status_reason": end.reason,
+        "attempts": end.attempts,
+        "next_attempt_at": end.next_attempt_at,
+        "now": now,
+    }
+
+
+def expired(connection: Connection, *, now: datetime, most: int) -> list[Claimed]:
+    """Return requests whose claim has outlived its run, and lock them."""
+    rows = connection.execute(
+        select(*_CLAIMED_COLUMNS)
+        .where(
+            _C.status == Status.RUNNING,
+            _C.subject.is_not(None),
+            or_(_C.claim_expires_at.is_(None), _C.claim_expires_at <= now),
+        )
+        .order_by(_C.id)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    ).all()
+    return [Claimed(**row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's public name
+
+
+#: So many crashed attempts and a person looks: one poisonous row never stops a night.
+MOST_CRASHES: Final = 3
+
+
+def reopened(one: Claimed, *, crashes: int, max_attempts: int) -> End:
+    """Return what becomes of a request whose run died, after so many crashes in all."""
+    attempts = one.attempts + 1
+    reason = (
+        Reason.CRASHED_REPEATEDLY
+        if crashes >= MOST_CRASHES
+        else Reason.ATTEMPTS_EXHAUSTED
+        if attempts >= max_attempts
+        else None
+    )
+    event = Event.LEASE_EXPIRED if reason is None else Event.SENT_TO_REVIEW
+    return End(id=one.id, fence=one.fence, event=event, reason=reason, attempts=attempts)

@@ -1,0 +1,1 @@
+"""One nightly run: guards, claim, erase, record, close."""

@@ -1,0 +1,196 @@
+"""Opening and closing a run, and what comes before the first claim: repair, guard, admission."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import insert, select, update
+
+from forge_gdpr.audit.events import Ended, Entry, EventName, written_time
+from forge_gdpr.audit.history import Past, pasts
+from forge_gdpr.audit.record import append_main, head_of
+from forge_gdpr.database.engine import reading, writing
+from forge_gdpr.database.tables import runs
+from forge_gdpr.errors import GuardStoppedError
+from forge_gdpr.guards import max_due
+from forge_gdpr.lifecycle import Status
+from forge_gdpr.queue import admission, backlog, claims
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+    from forge_gdpr.chain import Json
+    from forge_gdpr.queue.admission import Admitted
+    from forge_gdpr.queue.claims import Claimed, End
+    from forge_gdpr.run.clock import Clock
+    from forge_gdpr.run.recorder import Recorder, Rules
+
+#: Rows repaired or admitted in one transaction.
+_PAGE: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What bounds one night."""
+
+    max_due: int
+    cool_off_days: int
+    limit: int | None = None
+    expected: int | None = None
+
+
+def open_run(engine: Engine, clock: Clock, rules: Rules, limits: Limits, *, version: str) -> None:
+    """Write down that a run has begun: its lease, and ``run.opened`` in the main chain."""
+    details: dict[str, Json] = {"version": version, "subject_key": rules.subject_key.id}
+    if limits.limit is not None:
+        details["limit"] = limits.limit
+    opened = Entry(
+        event=EventName.RUN_OPENED, run_id=rules.run_id, actor=rules.actor, details=details
+    )
+    with writing(engine) as connection:
+        connection.execute(
+            insert(runs).values(
+                id=rules.run_id,
+                opened_at=clock.opened_at,
+                lease_expires_at=clock.now() + timedelta(seconds=rules.lease_s),
+            )
+        )
+        append_main(connection, [opened], at=clock.now())
+
+
+def close_run(recorder: Recorder, *, stopped: str | None, figures: dict[str, Json]) -> None:
+    """Write ``run.closed`` into the main chain, with the run chain's length and head."""
+    details = figures | ({} if stopped is None else {"stopped": stopped})
+    with recorder.transaction() as connection:
+        _close(connection, recorder.rules.run_id, recorder.clock, details, recorder.rules.actor)
+
+
+def repair(recorder: Recorder) -> None:
+    """Take over what crashed runs left: their claims, and the ends of their chains."""
+    while _repair_claims(recorder) == _PAGE:
+        pass
+    with recorder.transaction() as connection:
+        dead = connection.execute(
+            select(runs.c.id)
+            .where(runs.c.closed_at.is_(None), runs.c.lease_expires_at <= recorder.clock.now())
+            .order_by(runs.c.id)
+            .with_for_update(skip_locked=True)
+        ).scalars()
+        for run_id in dead.all():
+            _close(connection, run_id, recorder.clock, {"recovered": True}, recorder.rules.actor)
+
+
+def guard(recorder: Recorder, limits: Limits) -> int:
+    """Judge the true backlog, before any limit cuts it, and return how many are due.
+
+    Raises:
+        GuardStoppedError: the run must not start.
+    """
+    with reading(recorder.engine) as connection:
+        due = backlog.count_due(
+            connection, now=recorder.clock.opened_at, cool_off_days=limits.cool_off_days
+        )
+    verdict = max_due(due, limit=limits.max_due, expected=limits.expected)
+    if verdict.stops is not None:
+        raise GuardStoppedError(verdict.stops)
+    if verdict.overridden:
+        details: dict[str, Json] = {"guard": "max_due", "due": due, "allowed": limits.expected}
+        entry = Entry(
+            event=EventName.GUARD_OVERRIDDEN,
+            run_id=recorder.rules.run_id,
+            actor=recorder.rules.actor,
+            details=details,
+        )
+        with recorder.transaction() as connection:
+            append_main(connection, [entry], at=recorder.clock.now())
+    return due
+
+
+def admit(recorder: Recorder) -> None:
+    """Admit every request that no run has seen, a page a transaction."""
+    while True:
+        with recorder.transaction() as connection:
+            admitted = admission.admit(
+                connection, key=recorder.rules.subject_key, now=recorder.clock.now(), most=_PAGE
+            )
+            recorder.append(connection, [_admitted(one, recorder.rules.run_id) for one in admitted])
+        recorder.tally.admitted += len(admitted)
+        if len(admitted) < _PAGE:
+            return
+
+
+def _repair_claims(recorder: Recorder) -> int:
+    now = recorder.clock.now()
+    with recorder.transaction() as connection:
+        expired = claims.expired(connection, now=now, most=_PAGE)
+        known = pasts(connection, [one.id for one in expired])
+        ends = []
+        for one in expired:
+            past = known.get(one.id, Past())
+            ends.append(
+                claims.reopened(
+                    one, crashes=past.crashes + 1, max_attempts=recorder.rules.max_attempts
+                )
+            )
+        claims.finish(connection, ends, now=now)
+        recorder.append(
+            connection,
+            [
+                _crashed(one, end, recorder.rules.run_id)
+                for one, end in zip(expired, ends, strict=True)
+            ],
+        )
+    recorder.tally.recovered += len(expired)
+    recorder.tally.became[Status.REVIEW] += sum(e.status is Status.REVIEW for e in ends)
+    return len(expired)
+
+
+def _crashed(one: Claimed, end: End, run_id: str) -> Entry:
+    details: dict[str, Json] = {"ended": Ended.CRASHED.value, "status": end.status.value}
+    if end.reason is not None:
+        details["reason"] = str(end.reason)
+    return Entry(
+        event=EventName.ATTEMPT_FINISHED,
+        run_id=run_id,
+        request_id=one.id,
+        subject=one.subject,
+        attempt=one.attempts + 1,
+        details=details,
+    )
+
+
+def _admitted(one: Admitted, run_id: str) -> Entry:
+    details: dict[str, Json] = {
+        "reference": one.reference,
+        "regime": one.regime,
+        "received_at": written_time(one.received_at),
+        "due_on": one.due_on.isoformat(),
+        "status": one.status,
+    }
+    if one.also:
+        details["also"] = one.also
+    if one.status_reason is not None:
+        details["reason"] = one.status_reason
+    return Entry(
+        event=EventName.REQUEST_ADMITTED,
+        run_id=run_id,
+        request_id=one.id,
+        subject=one.subject,
+        details=details,
+    )
+
+
+def _close(
+    connection: Connection, run_id: str, clock: Clock, details: dict[str, Json], actor: str
+) -> None:
+    head = head_of(connection, run_id)
+    closed = Entry(
+        event=EventName.RUN_CLOSED,
+        run_id=run_id,
+        actor=actor,
+        details=details | {"length": head.seq, "head": head.hash},
+    )
+    append_main(connection, [closed], at=clock.now())
+    connection.execute(update(runs).where(runs.c.id == run_id).values(closed_at=clock.now()))

@@ -1,0 +1,248 @@
+"""Writing a run: its chain, its claims and their ends, many in one transaction."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import update
+
+from forge_gdpr.answers import Verdict
+from forge_gdpr.audit.events import Ended, Entry, EventName, written_time
+from forge_gdpr.audit.history import Past, pasts
+from forge_gdpr.audit.record import append
+from forge_gdpr.chain import Head
+from forge_gdpr.database.engine import writing
+from forge_gdpr.database.tables import runs
+from forge_gdpr.errors import DatabaseError
+from forge_gdpr.forge.erasure import Erasure
+from forge_gdpr.lifecycle import Reason, Status
+from forge_gdpr.pseudonyms import aliases
+from forge_gdpr.queue import claims
+from forge_gdpr.queue.admission import public_reference
+from forge_gdpr.run.conclusions import Conclusion, conclude, outcome_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sqlalchemy import Connection, Engine
+
+    from forge_gdpr.chain import Json
+    from forge_gdpr.identity import Settled
+    from forge_gdpr.pseudonyms import SubjectKey
+    from forge_gdpr.queue.claims import Claimed
+    from forge_gdpr.run.clock import Clock
+    from forge_gdpr.run.summary import Tally
+
+#: A lease is renewed when this share of it is over.
+_RENEWAL_SHARE = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """An attempt that is over: what it showed, or why no call was made."""
+
+    claimed: Claimed
+    result: Erasure | Settled
+    counts: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a run's writing depends on, beside the database."""
+
+    run_id: str
+    actor: str
+    subject_key: SubjectKey
+    lease_s: float
+    max_attempts: int
+
+
+class Recorder:
+    """The only writer of a run's chain. Main thread only."""
+
+    def __init__(self, engine: Engine, clock: Clock, rules: Rules, tally: Tally) -> None:
+        """Start at the beginning of the run's chain."""
+        self.engine = engine
+        self.clock = clock
+        self.rules = rules
+        self.tally = tally
+        self.head = Head(chain=rules.run_id)
+        self._renewed_s = 0.0
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Open a transaction in which this run is known to be alive; renew its leases.
+
+        Raises:
+            DatabaseError: the database fails, or another run has declared this one dead and
+                closed its chain: nothing more may be written.
+        """
+        before = self.head
+        try:
+            with writing(self.engine) as connection:
+                self._stay_alive(connection)
+                yield connection
+        except BaseException:
+            self.head = before
+            raise
+
+    def append(self, connection: Connection, entries: Sequence[Entry]) -> None:
+        """Append to the run's chain."""
+        self.head = append(connection, self.head, entries, at=self.clock.now())
+
+    def renew_if_due(self) -> None:
+        """Renew the leases if nothing was written for a while."""
+        if self._renewal_is_due():
+            with self.transaction():
+                pass
+
+    def record(self, attempts: Sequence[Attempt]) -> None:
+        """Write what attempts have ended in; all of it, or nothing if the database fails."""
+        if attempts:
+            with self.transaction() as connection:
+                self.write(connection, attempts)
+
+    def write(self, connection: Connection, attempts: Sequence[Attempt]) -> None:
+        """Write what attempts have ended in, in the caller's transaction."""
+        absent = [a.claimed.id for a in attempts if _is_absent(a)]
+        known = pasts(connection, absent) if absent else {}
+        ours = claims.still_claimed(connection, {a.claimed.id: a.claimed.fence for a in attempts})
+        entries: list[Entry] = []
+        ends: list[claims.End] = []
+        for attempt in attempts:
+            conclusion = self._concluded(attempt, known)
+            late = attempt.claimed.id not in ours
+            entries.append(self._finished(attempt, conclusion, late=late))
+            if late:
+                self.tally.late += 1
+                continue
+            ends.append(conclusion.end)
+            if conclusion.end.status is Status.DONE:
+                entries.append(self._closed(attempt, conclusion))
+            self._count(conclusion)
+        claims.finish(connection, ends, now=self.clock.now())
+        self.append(connection, entries)
+
+    def started(self, claimed: Claimed) -> Entry:
+        """Return the intent to attempt a request; committed before the first byte is sent."""
+        return Entry(
+            event=EventName.ATTEMPT_STARTED,
+            run_id=self.rules.run_id,
+            request_id=claimed.id,
+            subject=claimed.subject,
+            attempt=claimed.attempts + 1,
+        )
+
+    def _concluded(self, attempt: Attempt, known: Mapping[int, Past]) -> Conclusion:
+        rules, claimed, result = self.rules, attempt.claimed, attempt.result
+        reason, asked_s = None, None
+        if isinstance(result, Erasure):
+            past = known.get(claimed.id, Past())
+            # This attempt is among the unfinished; another one may have reached Forge.
+            outcome = outcome_of(result, reached_before=past.reached or past.unfinished > 1)
+            reason = Reason.STILL_PRESENT if result.still_present else None
+            asked_s = result.retry_after_s
+        else:
+            outcome, reason = result.outcome, result.reason
+        return conclude(
+            claimed,
+            outcome,
+            counts=attempt.counts,
+            now=self.clock.now(),
+            opened_at=self.clock.opened_at,
+            max_attempts=rules.max_attempts,
+            reason=reason,
+            retry_after_s=asked_s,
+        )
+
+    def _entry(
+        self,
+        event: EventName,
+        attempt: Attempt,
+        conclusion: Conclusion,
+        details: Mapping[str, Json],
+    ) -> Entry:
+        result = attempt.result
+        return Entry(
+            event=event,
+            run_id=self.rules.run_id,
+            request_id=attempt.claimed.id,
+            subject=attempt.claimed.subject,
+            actor=self.rules.actor if event is EventName.REQUEST_CLOSED else None,
+            outcome=conclusion.outcome,
+            attempt=attempt.claimed.attempts + 1,
+            http_status=result.http_status if isinstance(result, Erasure) else None,
+            details=details,
+        )
+
+    def _finished(self, attempt: Attempt, conclusion: Conclusion, *, late: bool) -> Entry:
+        details: dict[str, Json] = {
+            "ended": conclusion.ended.value,
+            "status": conclusion.end.status.value,
+        }
+        if conclusion.end.reason is not None:
+            details["reason"] = str(conclusion.end.reason)
+        if late:
+            details["late"] = True
+        result = attempt.result
+        if isinstance(result, Erasure):
+            details["reached"] = result.reached or result.http_status is not None
+            details["tries"] = result.tries
+            details["steps"] = [
+                {"name": step.name, "http_status": step.http_status, "tries": step.tries}
+                for step in result.steps
+            ]
+        return self._entry(EventName.ATTEMPT_FINISHED, attempt, conclusion, details)
+
+    def _closed(self, attempt: Attempt, conclusion: Conclusion) -> Entry:
+        claimed = attempt.claimed
+        also = aliases(
+            self.rules.subject_key,
+            claimed.subject,
+            user_id=claimed.forge_user_id,
+            email=claimed.email,
+        )
+        details: dict[str, Json] = {
+            "reference": public_reference(
+                claimed.reference, user_id=claimed.forge_user_id, email=claimed.email
+            ),
+            "regime": claimed.regime,
+            "received_at": written_time(claimed.received_at),
+            "due_on": claimed.due_on.isoformat(),
+            "attempts": conclusion.end.attempts,
+        }
+        if also:
+            details["also"] = also
+        return self._entry(EventName.REQUEST_CLOSED, attempt, conclusion, details)
+
+    def _count(self, conclusion: Conclusion) -> None:
+        if conclusion.outcome is not None and conclusion.ended is Ended.ANSWERED:
+            self.tally.outcomes[conclusion.outcome] += 1
+        self.tally.became[conclusion.end.status] += 1
+
+    def _renewal_is_due(self) -> bool:
+        since_s = self.clock.elapsed_s() - self._renewed_s
+        return since_s >= self.rules.lease_s * _RENEWAL_SHARE
+
+    def _stay_alive(self, connection: Connection) -> None:
+        expires_at = self.clock.now() + timedelta(seconds=self.rules.lease_s)
+        alive = connection.execute(
+            update(runs)
+            .where(runs.c.id == self.rules.run_id, runs.c.closed_at.is_(None))
+            .values(lease_expires_at=expires_at)
+        )
+        if alive.rowcount != 1:
+            raise DatabaseError(
+                "another run took this one for dead, after its lease ran out, and repairs what it"
+                " left: nothing more is written; look why this machine stood still"
+            )
+        if self._renewal_is_due():
+            claims.renew(connection, run_id=self.rules.run_id, expires_at=expires_at)
+            self._renewed_s = self.clock.elapsed_s()
+
+
+def _is_absent(attempt: Attempt) -> bool:
+    return isinstance(attempt.result, Erasure) and attempt.result.verdict is Verdict.ABSENT

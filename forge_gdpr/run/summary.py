@@ -1,0 +1,124 @@
+"""What a run did, as a value: the table, the JSON and the exit code are made from it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from forge_gdpr.errors import ExitCode, gravest
+from forge_gdpr.forge.gate import Halt
+from forge_gdpr.lifecycle import Outcome, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date, datetime
+
+#: What to type when a run stopped early, for the engine on duty.
+ADVICE: Final[Mapping[Halt, str]] = {
+    Halt.SIGNAL: "stopped by a signal: what was in flight is recorded, the rest is untouched",
+    Halt.KEY_REFUSED: "Forge refuses the API key: check FORGE_GDPR_API_KEY, then run again",
+    Halt.BREAKER: "Forge failed too often in a row: see whether it is up, then run again",
+    Halt.UNPROVED: "nothing shows that this is Forge: check FORGE_GDPR_BASE_URL with"
+    " 'forge-gdpr users list', then run again",
+    Halt.CERTIFICATE: "the server's TLS certificate is not trusted: check FORGE_GDPR_BASE_URL"
+    " and FORGE_GDPR_CA_FILE, then run again",
+    Halt.DIRECTORY: "Forge's list of users can't be fetched: requests with an e-mail are left as"
+    " they were; see 'forge-gdpr users list', then run again",
+    Halt.DATABASE: "the database failed: what was in flight is repaired by the next run",
+}
+
+_HALT_CODES: Final[Mapping[Halt, ExitCode]] = {
+    Halt.KEY_REFUSED: ExitCode.KEY_REFUSED,
+    Halt.BREAKER: ExitCode.FORGE_UNAVAILABLE,
+    Halt.UNPROVED: ExitCode.FORGE_UNAVAILABLE,
+    Halt.CERTIFICATE: ExitCode.FORGE_UNAVAILABLE,
+    Halt.DIRECTORY: ExitCode.FORGE_UNAVAILABLE,
+    Halt.DATABASE: ExitCode.DATABASE,
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """Counted while a run goes on."""
+
+    admitted: int = 0
+    claimed: int = 0
+    recovered: int = 0
+    calls: int = 0
+    late: int = 0  #: answers to requests that another run had taken over
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    became: Counter[Status] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One run, when it is over."""
+
+    run_id: str
+    opened_at: datetime
+    elapsed_s: float
+    due: int
+    admitted: int
+    claimed: int
+    recovered: int
+    calls: int
+    late: int
+    outcomes: Mapping[Outcome, int]
+    became: Mapping[Status, int]
+    left: int  #: requests that are still due
+    next_due_on: date | None
+    at_risk: int
+    halt: Halt | None
+    signal: int | None
+
+    @property
+    def finished(self) -> int:
+        """How many attempts ended."""
+        return sum(self.became.values())
+
+    @property
+    def per_second(self) -> float:
+        """Attempts a second."""
+        return self.finished / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """What the process tells cron."""
+        if self.halt is Halt.SIGNAL and self.signal is not None:
+            return 128 + self.signal
+        codes = [ExitCode.OK]
+        if self.halt is not None:
+            codes.append(_HALT_CODES[self.halt])
+        if self.at_risk:
+            codes.append(ExitCode.DEADLINE_AT_RISK)
+        if self.became.get(Status.REVIEW):
+            codes.append(ExitCode.NEEDS_REVIEW)
+        return gravest(codes)
+
+    @property
+    def advice(self) -> str | None:
+        """Why the run stopped early and what to do, for the engineer on duty."""
+        return None if self.halt is None else ADVICE[self.halt]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for machines: the same figures as the table."""
+        return {
+            "run_id": self.run_id,
+            "opened_at": self.opened_at.isoformat(),
+            "elapsed_s": round(self.elapsed_s, 3),
+            "due": self.due,
+            "admitted": self.admitted,
+            "claimed": self.claimed,
+            "recovered": self.recovered,
+            "outcomes": {outcome.value: self.outcomes.get(outcome, 0) for outcome in Outcome},
+            "became": {status.value: count for status, count in sorted(self.became.items())},
+            "left": self.left,
+            "late_answers": self.late,
+            "calls": self.calls,
+            "requests_per_second": round(self.per_second, 1),
+            "next_due_on": None if self.next_due_on is None else self.next_due_on.isoformat(),
+            "at_risk": self.at_risk,
+            "stopped": None if self.halt is None else self.halt.value,
+            "exit_code": int(self.exit_code),
+        }
