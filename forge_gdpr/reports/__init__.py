@@ -1,0 +1,1 @@
+"""What the record says over a period: figures, and one file a format."""
