@@ -1,0 +1,19 @@
+"""``forge-gdpr demo``: the whole story, on this machine only."""
+
+from __future__ import annotations
+
+import click
+
+from forge_gdpr.cli.parameters import ending
+from forge_gdpr.errors import ExitCode
+
+
+@click.command("demo", epilog=ending("forge-gdpr demo", ExitCode.OK))
+def demo_command() -> None:
+    """Tell the whole story on an embedded sandbox and a fresh SQLite database.
+
+    Users, requests, dry run, run, verify, report. Needs nothing configured, touches nothing.
+    """
+    from forge_gdpr.demo import demo
+
+    demo()

@@ -1,0 +1,70 @@
+"""Options and help texts, made from the settings' declarations and the exit codes."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from forge_gdpr.errors import MEANINGS, ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forge_gdpr.options import Option
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
+
+
+def setting(option: Option, flag: str | None = None) -> Callable[[Command], Command]:
+    """Return a click option for a setting; not given, the environment decides.
+
+    The variable is read by `settings.py`, not by click: a wrong one is exit code 3, not 2.
+    """
+    kind: Any = type(option.default)
+    if option.minimum is not None or option.maximum is not None:
+        ranged: Any = click.FloatRange if kind is float else click.IntRange
+        kind = ranged(option.minimum, option.maximum)
+    shown = (
+        f"{option.default:g}"
+        if kind is float or isinstance(option.default, float)
+        else option.default
+    )
+    return click.option(
+        flag or "--" + option.name.replace("_", "-"),
+        option.name,
+        type=kind,
+        default=None,
+        help=f"{option.help}  [env var: {option.variable}; default: {shown}]",
+    )
+
+
+def ending(example: str, *codes: ExitCode) -> str:
+    """Return a help text's last lines: an example and the exit codes."""
+    told = "\n".join(f"  {int(code):>3}  {MEANINGS[code]}" for code in codes)
+    return f"\b\nExample:\n  {example}\n\n\b\nExit codes:\n{told}"
+
+
+output_option = click.option(
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    help="A table for people or JSON for machines.",
+)
+yes_option = click.option("--yes", is_flag=True, help="Do not ask, also at a terminal.")
+
+
+def login_name() -> str:
+    """Return who is logged in at this terminal; without one it is ``cron``."""
+    try:
+        return os.getlogin()
+    except OSError:
+        return "cron"
+
+
+actor_option = click.option(
+    "--actor",
+    default=None,
+    help="Who does this, for the record.  [default: the login name, else cron]",
+)

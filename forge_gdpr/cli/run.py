@@ -1,0 +1,222 @@
+"""``forge-gdpr run``: the nightly job, and its dry run."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from forge_gdpr import options
+from forge_gdpr.cli import wiring
+from forge_gdpr.cli.output import echo_json, echo_table
+from forge_gdpr.cli.parameters import (
+    actor_option,
+    ending,
+    login_name,
+    output_option,
+    setting,
+    yes_option,
+)
+from forge_gdpr.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from sqlalchemy import Engine
+
+    from forge_gdpr.run.nightly import Stop
+    from forge_gdpr.run.opening import Limits
+    from forge_gdpr.run.plan import Plan
+    from forge_gdpr.run.summary import Summary
+    from forge_gdpr.settings import Settings
+
+
+@click.command(
+    "run",
+    epilog=ending("forge-gdpr run --dry-run", *(c for c in ExitCode if c is not ExitCode.BUG)),
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be done; needs no API key.")
+@click.option("--check", is_flag=True, help="With --dry-run: ask Forge which of them exist.")
+@click.option("--limit", type=click.IntRange(1), help="Take at most this many.")
+@click.option("--expect", type=click.IntRange(0), help="Tonight so many may be due, not MAX_DUE.")
+@setting(options.CONCURRENCY)
+@setting(options.RATE)
+@setting(options.MAX_RUNTIME_S, "--max-runtime")
+@actor_option
+@output_option
+@click.option("--quiet", is_flag=True, help="No summary and no progress; errors are shown.")
+@yes_option
+@click.pass_context
+def run_command(
+    ctx: click.Context,
+    dry_run: bool,
+    check: bool,
+    limit: int | None,
+    expect: int | None,
+    concurrency: int | None,
+    rate: float | None,
+    max_runtime_s: float | None,
+    actor: str | None,
+    output: str,
+    quiet: bool,
+    yes: bool,
+) -> None:
+    """Carry out the deletion requests that are due.
+
+    Safe to start twice: runs claim different requests. Stopped by SIGTERM or Ctrl-C it records
+    what is in flight and gives the rest back.
+    """
+    from forge_gdpr.run.opening import Limits
+
+    if check and not dry_run:
+        raise click.UsageError("--check goes with --dry-run")
+    settings = wiring.settings_with(concurrency=concurrency, rate=rate, max_runtime_s=max_runtime_s)
+    limits = Limits(
+        max_due=settings.max_due,
+        cool_off_days=settings.cool_off_days,
+        limit=limit,
+        expected=expect,
+    )
+    engine = wiring.migrated_engine(settings)
+    if dry_run:
+        _show_plan(_planned(engine, settings, limits, check=check), output)
+        return
+    if sys.stdin.isatty() and not yes:
+        _ask(_planned(engine, settings, limits, check=False), settings)
+    quiet_progress = quiet or not sys.stderr.isatty()
+    with _signals() as stop, _progress(quiet_progress) as progress:
+        summary = _run(engine, settings, limits, actor or login_name(), stop, progress)
+    if not quiet:
+        _show_summary(summary, output)
+    if summary.halt is not None:
+        click.echo(f"error: {summary.advice}", err=True)
+    ctx.exit(summary.exit_code)
+
+
+def _run(
+    engine: Engine,
+    settings: Settings,
+    limits: Limits,
+    actor: str,
+    stop: Stop,
+    progress: Callable[[int, int], None],
+) -> Summary:
+    from importlib.metadata import version
+
+    from forge_gdpr.forge.erasure import Eraser, Steps
+    from forge_gdpr.run.nightly import Order, Surroundings, run
+
+    order = Order(
+        actor=actor,
+        version=version("forge-gdpr"),
+        subject_key=wiring.subject_key(settings),
+        limits=limits,
+        concurrency=settings.concurrency,
+        batch=settings.batch,
+        lease_s=settings.lease_s,
+        max_attempts=settings.max_attempts,
+        max_runtime_s=settings.max_runtime_s,
+    )
+    gate = wiring.gate_for(settings)
+    steps = Steps(erase_logs=settings.erase_logs, verify=settings.verify)
+    with wiring.client_for(settings, gate) as client:
+        around = Surroundings(
+            engine=engine,
+            eraser=Eraser(client, steps),
+            gate=gate,
+            stop=stop,
+            monotonic=time.monotonic,
+            random=secrets.token_bytes,
+            progress=progress,
+        )
+        return run(order, around)
+
+
+def _planned(engine: Engine, settings: Settings, limits: Limits, *, check: bool) -> Plan:
+    from forge_gdpr.run.plan import plan
+
+    if not check:
+        return plan(engine, limits)
+    with wiring.client_for(settings) as client:
+        users = [(user.id, user.email) for user in client.list_users()]
+    return plan(engine, limits, users=users)
+
+
+def _ask(plan: Plan, settings: Settings) -> None:
+    click.confirm(
+        f"{plan.due} requests are due: delete these people at {settings.base_url}?",
+        abort=True,
+        err=True,
+    )
+
+
+def _show_plan(plan: Plan, output: str) -> None:
+    if output == "json":
+        echo_json(plan.as_json())
+        return
+    echo_table(
+        ("tonight", "deadline", "requests"),
+        [(g.fate, g.due_on or "not seen yet", g.count) for g in plan.groups],
+        title=f"{plan.due} requests are due; nobody was called, nothing was written",
+    )
+    if plan.checked is not None:
+        echo_table(("at Forge", "due requests"), list(plan.checked.items()))
+    if plan.guard is not None:
+        click.echo(f"the run would not start: {plan.guard}")
+
+
+def _show_summary(summary: Summary, output: str) -> None:
+    if output == "json":
+        echo_json(summary.as_json())
+        return
+    outcomes = [(outcome.value, count) for outcome, count in sorted(summary.outcomes.items())]
+    back = summary.finished - sum(summary.outcomes.values())
+    rows = [*outcomes, *([("given back", back)] if back > 0 else [])]
+    echo_table(("outcome", "requests"), rows, title=f"run {summary.run_id}")
+    click.echo(
+        f"{summary.finished} of {summary.due} due in {summary.elapsed_s:.1f} s"
+        f" ({summary.per_second:.1f} requests a second, {summary.calls} calls);"
+        f" {summary.left} still due; next deadline {summary.next_due_on or 'none'}"
+    )
+    if summary.at_risk:
+        click.echo(f"{summary.at_risk} open requests are late, or will be: see 'requests list'")
+
+
+@contextmanager
+def _signals() -> Iterator[Stop]:
+    """Note the first SIGTERM or SIGINT; a second one stops at once, as safe as a crash."""
+    from forge_gdpr.run.nightly import Stop
+
+    stop = Stop()
+
+    def note(signum: int, _frame: FrameType | None) -> None:
+        stop.signal = signum
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, signal.SIG_DFL)
+
+    before = {each: signal.signal(each, note) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on a terminal."""
+    if quiet:
+        yield lambda _done, _due: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("erasing", total=None)
+        yield lambda done, due: bar.update(task, completed=done, total=due or None)

@@ -1,0 +1,146 @@
+"""Real settings, keys, engines and clients: what the rooms below take as arguments."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import sys
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forge_gdpr.errors import ConfigurationError
+from forge_gdpr.pseudonyms import SubjectKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Engine
+
+    from forge_gdpr.forge.client import ForgeClient
+    from forge_gdpr.forge.gate import Gate
+    from forge_gdpr.settings import Settings
+
+
+def settings_with(**overrides: object) -> Settings:
+    """Read the settings and set up the logs.
+
+    Args:
+        overrides: what the command line says; None means it says nothing.
+    """
+    from forge_gdpr import logs
+    from forge_gdpr.settings import Settings
+
+    settings = Settings.from_environment(**overrides)
+    logs.configure(level=settings.log_level, style=settings.log_format, stream=sys.stderr)
+    return settings
+
+
+def engine_for(settings: Settings, *, create: bool = False) -> Engine:
+    """Return the engine of the configured database."""
+    from forge_gdpr.database.engine import engine_of
+
+    return engine_of(settings.database_url.get_secret_value(), create=create)
+
+
+def migrated_engine(settings: Settings) -> Engine:
+    """Return the engine of the configured database, which is at this program's schema."""
+    from forge_gdpr.database.engine import reading
+    from forge_gdpr.database.schema import require_current
+
+    engine = engine_for(settings)
+    with reading(engine) as connection:
+        require_current(connection)
+    return engine
+
+
+def subject_key(settings: Settings) -> SubjectKey:
+    """Return the secret under which people are pseudonymised.
+
+    Raises:
+        ConfigurationError: there is none, or it is too short.
+    """
+    from forge_gdpr.settings import read_secret
+
+    if settings.subject_key is not None:
+        text = settings.subject_key.get_secret_value().strip()
+    else:
+        path = subject_key_file(settings)
+        if path is None:
+            raise ConfigurationError(
+                "PostgreSQL needs FORGE_GDPR_SUBJECT_KEY or FORGE_GDPR_SUBJECT_KEY_FILE:"
+                " make one with 'openssl rand -hex 32' and keep it, outside the database"
+            )
+        if not path.exists():
+            raise ConfigurationError(
+                f"the subject key {path} is missing: put it back, for without it nobody in the"
+                " record can be found again; for a new database run 'forge-gdpr db upgrade'"
+            )
+        text = read_secret(path, "the subject key file")
+    try:
+        return SubjectKey(text.encode())
+    except ValueError as error:
+        raise ConfigurationError(f"FORGE_GDPR_SUBJECT_KEY is too short: {error}") from None
+
+
+def subject_key_file(settings: Settings) -> Path | None:
+    """Return where the subject key lies beside a SQLite database; None for PostgreSQL."""
+    from forge_gdpr.database.engine import parsed_url
+
+    url = parsed_url(settings.database_url.get_secret_value())
+    if url.get_backend_name() != "sqlite":
+        return None
+    return Path(f"{url.database}.subject-key")
+
+
+def make_subject_key_file(path: Path) -> None:
+    """Write a new subject key that only its owner can read; never over an old one."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32) + "\n")
+
+
+def gate_for(settings: Settings) -> Gate:
+    """Return the gate that all calls of this process go through."""
+    from forge_gdpr.forge.gate import Gate, Pace
+
+    return Gate(Pace(rate=settings.rate, breaker=settings.breaker), monotonic=time.monotonic)
+
+
+@contextmanager
+def client_for(settings: Settings, gate: Gate | None = None) -> Iterator[ForgeClient]:
+    """Open a client of the configured Forge.
+
+    Raises:
+        ConfigurationError: there is no API key.
+    """
+    from forge_gdpr.forge.client import ForgeClient
+    from forge_gdpr.forge.transport import Endpoint
+    from forge_gdpr.retries import RetryPolicy
+
+    if settings.api_key is None:
+        raise ConfigurationError(
+            "there is no API key: set FORGE_GDPR_API_KEY, or FORGE_GDPR_API_KEY_FILE to a file"
+            " that only you can read"
+        )
+    endpoint = Endpoint(
+        base_url=settings.base_url,
+        api_key=settings.api_key.get_secret_value(),
+        connect_timeout_s=settings.connect_timeout_s,
+        read_timeout_s=settings.read_timeout_s,
+        total_timeout_s=settings.total_timeout_s,
+        proxy=None if settings.proxy is None else settings.proxy.get_secret_value(),
+        ca_file=None if settings.ca_file is None else str(settings.ca_file),
+    )
+    with ForgeClient(
+        endpoint,
+        gate=gate or gate_for(settings),
+        policy=RetryPolicy(tries=settings.tries),
+        monotonic=time.monotonic,
+        now=lambda: datetime.now(UTC),
+        draw=random.random,
+    ) as client:
+        yield client
