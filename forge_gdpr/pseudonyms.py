@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -32,15 +31,14 @@ class SubjectKey:
     """
 
     secret: bytes = field(repr=False)
+    #: Eight hex digits that name the key and give nothing of it away.
+    id: str = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.secret) < SHORTEST_KEY_BYTES:
             raise ValueError(f"a subject key has at least {SHORTEST_KEY_BYTES} bytes")
-
-    @property
-    def id(self) -> str:
-        """Eight hex digits that name the key and give nothing of it away."""
-        return hmac.digest(self.secret, b"forge-gdpr subject key id", hashlib.sha256).hex()[:8]
+        named = hmac.digest(self.secret, b"forge-gdpr subject key id", "sha256").hex()[:8]
+        object.__setattr__(self, "id", named)
 
     def subject(self, kind: Kind, identifier: str) -> str:
         """Return the pseudonym ``v1:<key id>:<64 hex digits>`` of an identifier.
@@ -50,7 +48,8 @@ class SubjectKey:
             identifier: in its normalised form; lone surrogates are kept, not refused.
         """
         message = f"{kind}\x00{identifier}".encode("utf-8", "surrogatepass")
-        return f"v1:{self.id}:{hmac.digest(self.secret, message, hashlib.sha256).hex()}"
+        digest = hmac.digest(self.secret, message, "sha256").hex()
+        return f"v1:{self.id}:{digest}"
 
 
 def subject_of(key: SubjectKey, *, request_id: int, user_id: str | None, email: str | None) -> str:
@@ -61,6 +60,8 @@ def subject_of(key: SubjectKey, *, request_id: int, user_id: str | None, email: 
 
 def aliases(key: SubjectKey, subject: str, *, user_id: str | None, email: str | None) -> list[str]:
     """Return the person's other pseudonyms, so that a question by e-mail finds one asked by id."""
+    if user_id is None or email is None:
+        return []  # a single name has no other
     return [one for one in _pseudonyms(key, user_id=user_id, email=email) if one != subject]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import traceback
 from typing import TYPE_CHECKING
@@ -28,6 +29,9 @@ class ErrorsAsExitCodes(click.Group):
                 show_trace(error.__traceback__)
             click.echo(f"error: {error}", err=True)
             ctx.exit(error.exit_code)
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("stopped: nothing more was done", err=True)
+            ctx.exit(128 + signal.SIGINT)
         except BrokenPipeError:
             forget_stdout()
             ctx.exit(0)

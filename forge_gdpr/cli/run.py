@@ -88,7 +88,10 @@ def run_command(
         _show_plan(_planned(engine, settings, limits, check=check), output)
         return
     if sys.stdin.isatty() and not yes:
-        _ask(_planned(engine, settings, limits, check=False), settings)
+        plan = _planned(engine, settings, limits, check=False)
+        question = f"{plan.due} requests are due: delete these people at {settings.base_url}?"
+        if not click.confirm(question, err=True):
+            return
     quiet_progress = quiet or not sys.stderr.isatty()
     with _signals() as stop, _progress(quiet_progress) as progress:
         summary = _run(engine, settings, limits, actor or login_name(), stop, progress)
@@ -146,14 +149,6 @@ def _planned(engine: Engine, settings: Settings, limits: Limits, *, check: bool)
     with wiring.client_for(settings) as client:
         users = [(user.id, user.email) for user in client.list_users()]
     return plan(engine, limits, users=users)
-
-
-def _ask(plan: Plan, settings: Settings) -> None:
-    click.confirm(
-        f"{plan.due} requests are due: delete these people at {settings.base_url}?",
-        abort=True,
-        err=True,
-    )
 
 
 def _show_plan(plan: Plan, output: str) -> None:

@@ -90,8 +90,9 @@ def delete(user_id: str, yes: bool) -> None:
 
     A person's erasure belongs into the queue, where it is recorded: 'forge-gdpr requests add'.
     """
-    if sys.stdin.isatty() and not yes:
-        click.confirm("Delete this user for good, without a record?", abort=True, err=True)
+    question = "Delete this user for good, without a record?"
+    if sys.stdin.isatty() and not yes and not click.confirm(question, err=True):
+        return
     with wiring.client_for(wiring.settings_with()) as client:
         client.delete_user(user_id)
     click.echo("deleted")

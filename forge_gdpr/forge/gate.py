@@ -22,6 +22,7 @@ class Halt(StrEnum):
     SIGNAL = "signal"
     KEY_REFUSED = "key_refused"
     BREAKER = "breaker"
+    UNREACHABLE = "unreachable"  #: no call got through
     UNPROVED = "unproved"  #: nothing shows that key, host and path are right
     CERTIFICATE = "certificate"
     DIRECTORY = "directory"  #: the list of users can't be had: who has an e-mail was left

@@ -14,6 +14,7 @@ from forge_gdpr.database.engine import reading
 from forge_gdpr.database.schema import require_current
 from forge_gdpr.errors import ExitCode, ForgeGdprError, GuardStoppedError, KeyRefusedError
 from forge_gdpr.forge.client import User
+from forge_gdpr.forge.erasure import Erasure
 from forge_gdpr.forge.gate import Gate, Halt, HaltedError
 from forge_gdpr.identity import Directory, Settled, Target, identify
 from forge_gdpr.queue import backlog, claims
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from forge_gdpr.chain import Json
-    from forge_gdpr.forge.erasure import Eraser, Erasure
+    from forge_gdpr.forge.erasure import Eraser
     from forge_gdpr.pseudonyms import SubjectKey
     from forge_gdpr.queue.claims import Claimed
 
@@ -39,6 +40,7 @@ GROUP: Final = 50
 GROUP_WAIT_S: Final = 0.2
 #: How often the main thread looks up from waiting: for a signal, a lease, the time.
 _LOOK_S: Final = 0.1
+_NAP_S: Final = 0.02
 #: How often ``run.progress`` is logged where no progress bar is shown.
 _PROGRESS_S: Final = 30.0
 
@@ -169,7 +171,7 @@ class _Night:
         try:
             with Pool[str, list[User]](self._listed, size=1) as pool:
                 pool.submit("GET /user")
-                while (users := pool.next(_LOOK_S)) is None:
+                while not (listed := pool.take(_LOOK_S)):
                     self._look_up()
                     self._recorder.renew_if_due()
         except KeyRefusedError:
@@ -178,7 +180,7 @@ class _Night:
             self._directory_failed = True
             structlog.get_logger().warning("directory.unavailable", why=str(error))
         else:
-            return Directory((user.id, user.email) for user in users)
+            return Directory((user.id, user.email) for user in listed[0])
         return None
 
     def _listed(self, _job: str) -> list[User]:
@@ -192,10 +194,14 @@ class _Night:
                 self._claim(pool)
             if pool.outstanding == 0 and self._exhausted:
                 break
-            answer = pool.next(_LOOK_S)
-            if answer is not None:
+            if pool.outstanding > GROUP:
+                # Workers are many and busy: waking up for every answer would only take the
+                # interpreter away from them.
+                self._gate.wait(_NAP_S)
+            answers = pool.take(_LOOK_S)
+            for answer in answers:
                 self._take(*answer)
-            self._flush_if_due(idle=answer is None)
+            self._flush_if_due(idle=not answers)
             self._recorder.renew_if_due()
         self._settle_suspects()
         self._flush()
@@ -270,9 +276,9 @@ class _Night:
 
     def _settle_suspects(self) -> None:
         """Say whose fault the last failures were: the requests', if Forge works at all."""
-        whole = self._gate.halt_reason not in {None, Halt.SIGNAL} or not self._gate.has_answered
-        if self._suspects and not self._gate.has_answered:
-            self._gate.halt(Halt.BREAKER)
+        if self._suspects and not (self._gate.has_answered or any(map(_reached, self._suspects))):
+            self._gate.halt(Halt.UNREACHABLE)
+        whole = self._gate.halt_reason not in {None, Halt.SIGNAL}
         self._waiting += [
             Attempt(claimed=s.claimed, result=s.result, counts=not whole) for s in self._suspects
         ]
@@ -331,3 +337,8 @@ class _Night:
         if summary.exit_code != ExitCode.OK:
             structlog.get_logger().warning("run.closed", **figures)
         return summary
+
+
+def _reached(attempt: Attempt) -> bool:
+    """Say whether any of an attempt's tries got through to Forge."""
+    return isinstance(attempt.result, Erasure) and attempt.result.reached

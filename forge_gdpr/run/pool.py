@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
@@ -51,20 +52,21 @@ class Pool(Generic[Job, Result]):
         self.outstanding += 1
         self._jobs.put(job)
 
-    def next(self, wait_s: float) -> Result | None:
-        """Return the next result, None if there is none after ``wait_s`` seconds.
+    def take(self, wait_s: float) -> list[Result]:
+        """Return the results that are there, or the first one within ``wait_s`` seconds, if any.
 
         Raises:
             BaseException: what the work raised; that is a bug of ours.
         """
-        try:
-            result = self._results.get(timeout=wait_s)
-        except queue.Empty:
-            return None
-        self.outstanding -= 1
-        if isinstance(result, BaseException):
-            raise result
-        return result
+        taken: list[Result] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                result = self._results.get(timeout=0 if taken else wait_s)
+                self.outstanding -= 1
+                if isinstance(result, BaseException):
+                    raise result
+                taken.append(result)
+        return taken
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:

@@ -19,6 +19,8 @@ ADVICE: Final[Mapping[Halt, str]] = {
     Halt.SIGNAL: "stopped by a signal: what was in flight is recorded, the rest is untouched",
     Halt.KEY_REFUSED: "Forge refuses the API key: check FORGE_GDPR_API_KEY, then run again",
     Halt.BREAKER: "Forge failed too often in a row: see whether it is up, then run again",
+    Halt.UNREACHABLE: "Forge can't be reached: check the network, FORGE_GDPR_BASE_URL and"
+    " FORGE_GDPR_PROXY, then run again",
     Halt.UNPROVED: "nothing shows that this is Forge: check FORGE_GDPR_BASE_URL with"
     " 'forge-gdpr users list', then run again",
     Halt.CERTIFICATE: "the server's TLS certificate is not trusted: check FORGE_GDPR_BASE_URL"
@@ -31,6 +33,7 @@ ADVICE: Final[Mapping[Halt, str]] = {
 _HALT_CODES: Final[Mapping[Halt, ExitCode]] = {
     Halt.KEY_REFUSED: ExitCode.KEY_REFUSED,
     Halt.BREAKER: ExitCode.FORGE_UNAVAILABLE,
+    Halt.UNREACHABLE: ExitCode.FORGE_UNAVAILABLE,
     Halt.UNPROVED: ExitCode.FORGE_UNAVAILABLE,
     Halt.CERTIFICATE: ExitCode.FORGE_UNAVAILABLE,
     Halt.DIRECTORY: ExitCode.FORGE_UNAVAILABLE,

@@ -168,15 +168,22 @@ MATRIX = {
         (fault(FaultKind.STATUS, status=429, headers=(("Retry-After", "3600"),)),),
         Outcome.TRANSIENT,
         PENDING,
-        5,
+        0,
         1,
         gone=False,
-        attempts=0,
-        halt=Halt.BREAKER,
+        reason="transient",
     ),
-    "only failures: Forge is down": Case(
-        (status(503),), Outcome.TRANSIENT, PENDING, 5, 4, gone=False, attempts=0, halt=Halt.BREAKER
-    ),
+    **{
+        f"nothing but {name}": Case(
+            (made,), Outcome.TRANSIENT, PENDING, 0, 4, gone=False, reason="transient"
+        )
+        for name, made in {
+            "503": status(503),
+            "resets": fault(FaultKind.RESET_BEFORE),
+            "hangs": fault(FaultKind.HANG),
+            "garbage": fault(FaultKind.GARBAGE),
+        }.items()
+    },
     "401": Case(
         (status(401),),
         Outcome.KEY_REFUSED,
@@ -388,8 +395,19 @@ def test_the_breaker_stops_the_run_and_blames_nobody(engine: Engine, sandbox: Sa
 def test_a_dead_host_is_nobodys_fault(engine: Engine) -> None:
     insert(engine, {"forge_user_id": ADA.id})
     summary = night(engine, "http://127.0.0.1:1/forge")
-    assert (summary.exit_code, summary.halt) == (5, Halt.BREAKER)
+    assert (summary.exit_code, summary.halt) == (5, Halt.UNREACHABLE)
     assert fetch(engine, "SELECT status, attempts FROM deletion_requests") == [("pending", 0)]
+
+
+def test_a_request_is_put_off_for_as_long_as_forge_asks(engine: Engine, sandbox: Sandbox) -> None:
+    insert(engine, {"forge_user_id": ADA.id})
+    asked = (("Retry-After", "7200"),)
+    sandbox.script(Fault(kind=FaultKind.STATUS, status=429, headers=asked))
+    summary = night(engine, sandbox.url)
+    (again_at,) = fetch(engine, "SELECT next_attempt_at FROM deletion_requests")
+    again_at = datetime.fromisoformat(str(again_at)).replace(tzinfo=UTC)
+    waits_s = (again_at - summary.opened_at).total_seconds()
+    assert 7200 <= waits_s < 7260
 
 
 def test_after_too_many_attempts_a_person_looks(engine: Engine, sandbox: Sandbox) -> None:

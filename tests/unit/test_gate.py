@@ -51,6 +51,7 @@ def test_the_halts_have_their_names() -> None:
         "signal",
         "key_refused",
         "breaker",
+        "unreachable",
         "unproved",
         "certificate",
         "directory",
