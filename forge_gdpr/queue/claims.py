@@ -17,7 +17,7 @@ from forge_gdpr.lifecycle import FINAL, Event, Reason, Status, after
 from forge_gdpr.queue.backlog import is_due
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import date, datetime
 
     from sqlalchemy import Connection
@@ -136,20 +136,20 @@ class End:
         return after(Status.RUNNING, self.event)
 
 
-def still_claimed(connection: Connection, fences: Mapping[int, int]) -> set[int]:
-    """Return which of these requests still have the fence they were claimed with, and lock them.
+def fences(connection: Connection, request_ids: Collection[int]) -> Mapping[int, int]:
+    """Return the present fence of those of these requests that are claimed, and lock them.
 
     Args:
         connection: in a writing transaction.
-        fences: by request id.
+        request_ids: of any requests.
     """
     rows = connection.execute(
         select(_C.id, _C.fence)
-        .where(_C.id.in_(fences), _C.status == Status.RUNNING)
+        .where(_C.id.in_(request_ids), _C.status == Status.RUNNING)
         .order_by(_C.id)
         .with_for_update()
     )
-    return {row.id for row in rows if row.fence == fences[row.id]}
+    return {row.id: row.fence for row in rows}
 
 
 _END: Final = (

@@ -73,7 +73,11 @@ class Figures:
 
     @property
     def reconciles(self) -> bool:
-        """Whether the numbers, each counted for itself, add up by the rule."""
+        """Whether the numbers add up by the rule.
+
+        One statement counts received and closed, another one review, held and open: a request
+        that is lost or counted twice between the two shows here.
+        """
         waiting = self.review + self.held + self.open
         return (
             self.received == self.closed + waiting

