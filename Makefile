@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench lock clean
+.PHONY: demo test check soak format bench lock clean
 
 demo: .venv/made
 	@$(BIN)/forge-gdpr demo
@@ -24,6 +24,10 @@ check: .venv/made
 
 # The rooms that decide: every line and branch of them is tested.
 PURE := */forge_gdpr/answers.py,*/forge_gdpr/chain.py,*/forge_gdpr/deadlines.py,*/forge_gdpr/guards.py,*/forge_gdpr/identifiers.py,*/forge_gdpr/identity.py,*/forge_gdpr/lifecycle.py,*/forge_gdpr/pseudonyms.py,*/forge_gdpr/retries.py,*/forge_gdpr/runids.py,*/forge_gdpr/run/conclusions.py
+
+# The long versions: thousands of kills. Takes many minutes.
+soak: .venv/made
+	$(BIN)/pytest -q -m soak
 
 format: .venv/made
 	$(BIN)/ruff format .

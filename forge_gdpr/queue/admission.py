@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from forge_gdpr.pseudonyms import SubjectKey
 
 _C = deletion_requests.c
+
+#: A part of an id or of an address that is long enough to tell who is meant.
+_TELLING: Final = re.compile(r"\w{6,}")
 
 _ADMIT: Final = (
     update(deletion_requests)
@@ -73,15 +77,14 @@ def public_reference(
 ) -> str | None:
     """Return the asker's reference unless it names the person.
 
-    Some askers use the e-mail or the user id as their ticket number; then it stays where it is.
+    Some askers use the e-mail or the user id as their ticket number, or a part of it; then it
+    stays where it is.
     """
     if reference is None or "@" in reference:
         return None
-    named = any(
-        identifier and identifier.casefold() in reference.casefold()
-        for identifier in (user_id, email)
-    )
-    return None if named else reference
+    local_part = (email or "").rpartition("@")[0]
+    named = _TELLING.findall(f"{user_id or ''} {local_part}".casefold())
+    return None if any(part in reference.casefold() for part in named) else reference
 
 
 def _admitted(row: Row[Any], key: SubjectKey) -> Admitted:
