@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 #: As we write it: one text for one hash.
 _HASH: Final = re.compile("[0-9a-f]{64}")
 
+#: Made once: `json.dumps` with any option makes one a call.
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
 #: What the first event of a chain is tied to.
 GENESIS: Final = "0" * 64
 
@@ -39,7 +42,7 @@ def canonical(body: Mapping[str, Json]) -> str:
     Raises:
         ValueError: a text cannot be written in UTF-8 (a lone surrogate).
     """
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = _ENCODER.encode(body)
     text.encode()
     return text
 

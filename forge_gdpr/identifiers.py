@@ -10,8 +10,9 @@ from typing import Final
 
 LONGEST_USER_ID: Final = 128
 
-#: They end a path segment, hide one, or start the query or the fragment (RFC 3986 §3.3).
-_FORBIDDEN: Final = frozenset("/\\%?#")
+#: They end a path segment, hide one, or start the query or the fragment (RFC 3986 §3.3). The
+#: space is here because it is the one separator that `str.isprintable` lets through.
+_FORBIDDEN: Final = frozenset(" /\\%?#")
 
 
 def is_safe_user_id(user_id: str) -> bool:
@@ -26,7 +27,8 @@ def is_safe_user_id(user_id: str) -> bool:
         0 < len(form) <= LONGEST_USER_ID
         and form.strip(".") != ""
         and not form.startswith(("..;", ".;"))  # to some servers a segment ends at its ;
-        and not any(c in _FORBIDDEN or unicodedata.category(c)[0] in "CZ" for c in form)
+        and form.isprintable()  # no character of the categories Other and Separator
+        and _FORBIDDEN.isdisjoint(form)
         for form in (user_id, unicodedata.normalize("NFKC", user_id))
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -68,8 +69,8 @@ COLUMNS: Final = (
 
 
 def written_time(at: datetime) -> str:
-    """Return a UTC time as a body holds it: RFC 3339 with microseconds and ``Z``."""
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """Return an aware time as a body holds it: RFC 3339 in UTC with microseconds and ``Z``."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def body_of(entry: Entry, *, chain: str, seq: int, at: datetime) -> dict[str, Json]:

@@ -148,7 +148,7 @@ def fences(connection: Connection, request_ids: Collection[int]) -> Mapping[int,
         .where(_C.id.in_(request_ids), _C.status == Status.RUNNING)
         .order_by(_C.id)
         .with_for_update()
-    )
+    ).all()  # in one go: row by row each would wait for the interpreter that the workers hold
     return {row.id: row.fence for row in rows}
 
 

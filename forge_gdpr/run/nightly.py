@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from forge_gdpr.queue.claims import Claimed
 
 #: Answers are written when so many wait, or the oldest has waited so long.
-GROUP: Final = 50
+GROUP: Final = 200
 GROUP_WAIT_S: Final = 0.2
 #: How often the main thread looks up from waiting: for a signal, a lease, the time.
 _LOOK_S: Final = 0.1
@@ -194,7 +194,7 @@ class _Night:
                 self._claim(pool)
             if pool.outstanding == 0 and self._exhausted:
                 break
-            if pool.outstanding > GROUP:
+            if pool.outstanding > low_water:
                 # Workers are many and busy: waking up for every answer would only take the
                 # interpreter away from them.
                 self._gate.wait(_NAP_S)
