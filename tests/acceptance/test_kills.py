@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import pytest
@@ -52,9 +53,9 @@ WAITING: Final = 8
 #: One run in so many is not killed: it does its work, and shows how long a life is.
 SPARED: Final = 8
 #: And one in so many is not killed but stopped for a while, where others are alive.
-STOPPED: Final = 12
+STOPPED: Final = 8
 #: A run that has something to do passes so many points, at least.
-POINTS: Final = 40
+POINTS: Final = 30
 
 FAULTS: Final = tuple(
     Fault(kind=kind, status=status, delay_s=delay_s, probability=often, method="DELETE", count=None)
@@ -364,10 +365,11 @@ def moments(scene: Scene, draw: random.Random) -> Iterator[dict[str, Any]]:
             for report in scene.reports
             if report.code == 0 and report.lived_s < LEASE_S  # it was not stopped meanwhile
         ]
-        moment_s = draw.uniform(0.0, max(lives_s[-SPARED:], default=0.0))
         if turn % SPARED == 0 or not lives_s:
             yield {}
-        elif turn % STOPPED == 1 and scene.at_once > 1:
+            continue
+        moment_s = draw.uniform(0.0, fmean(lives_s[-SPARED:]))
+        if turn % STOPPED == 1 and scene.at_once > 1:
             yield {"signals": [(moment_s, "SIGSTOP"), (moment_s + 1.5 * LEASE_S, "SIGCONT")]}
         elif draw.random() < 0.5:
             yield {"signals": [(moment_s, "SIGKILL")]}

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import ast
+import resource
 import secrets
 import sqlite3
 import tempfile
+import time
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pytest
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event, func, select
 from sqlalchemy.exc import OperationalError
-from world import KEY, fetch, insert, night
+from world import AT_ONCE, KEY, SUBJECT_KEY, fetch, insert, make_program, night
 
+import forge_gdpr
 from forge_gdpr.audit.verify import verify
 from forge_gdpr.database import schema
 from forge_gdpr.database.engine import engine_of, reading, writing
+from forge_gdpr.database.engine import now as database_now
+from forge_gdpr.database.tables import audit_events, deletion_requests
 from forge_gdpr.errors import DatabaseError, ExitCode
+from forge_gdpr.forge.client import ForgeClient
+from forge_gdpr.forge.erasure import Eraser, Steps
+from forge_gdpr.forge.gate import Gate, Pace
+from forge_gdpr.forge.transport import Endpoint
+from forge_gdpr.lifecycle import Outcome
+from forge_gdpr.run.nightly import Order, Stop, Surroundings, run
+from forge_gdpr.run.opening import Limits
 from forge_gdpr.sandbox import Fault, FaultKind, Sandbox, generated_user
 
 if TYPE_CHECKING:
@@ -37,6 +50,12 @@ CONCURRENCY: Final = 4
 SLOW: Final = Fault(kind=FaultKind.SLOW, delay_s=0.04, count=None)
 ORDER: Final = {"concurrency": CONCURRENCY, "batch": 60}
 DAY: Final = timedelta(days=1)
+OLD: Final = "2026-01-31 10:00:00"
+WALL_CLOCKS: Final = {
+    *(("datetime", name) for name in ("now", "utcnow", "today")),
+    *(("time", name) for name in ("time", "time_ns", "localtime", "gmtime", "clock_gettime")),
+    ("date", "today"),
+}
 
 #: Prepares trouble; what it yields lets the trouble begin; its end is the trouble's end.
 Trouble: TypeAlias = "Callable[[Engine], AbstractContextManager[Callable[[], None]]]"
@@ -134,10 +153,11 @@ def disk_full(engine: Engine) -> Iterator[Callable[[], None]]:
             " RAISE 'could not extend file \"base/5/16384\": No space left on device'"
             " USING ERRCODE = '53100', HINT = 'Check free disk space.'; END $$",
             "CREATE TRIGGER no_space BEFORE INSERT ON audit_events EXECUTE FUNCTION no_space()",
+            database=engine.url.database,
         )
 
     yield begin
-    administer(engine, "DROP TRIGGER no_space ON audit_events")
+    administer(engine, "DROP TRIGGER no_space ON audit_events", database=engine.url.database)
 
 
 @contextmanager
@@ -150,7 +170,7 @@ def standby(engine: Engine) -> Iterator[Callable[[], None]]:
         terminate(engine, f"datname = '{engine.url.database}'")
 
     yield begin
-    administer(engine, "SET default_transaction_read_only = off", f"{setting} = off")
+    administer(engine, f"{setting} = off")
     terminate(engine, f"datname = '{engine.url.database}'")
 
 
@@ -197,9 +217,9 @@ def pid_of(connection: Connection) -> int:
     return int(dbapi.info.backend_pid)
 
 
-def administer(engine: Engine, *statements: str) -> None:
+def administer(engine: Engine, *statements: str, database: str | None = "postgres") -> None:
     """Speak to the server on a connection of its own."""
-    admin = create_engine(engine.url, isolation_level="AUTOCOMMIT")
+    admin = create_engine(engine.url.set(database=database), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         for statement in statements:
             connection.exec_driver_sql(statement)
@@ -427,3 +447,211 @@ def pg_ctl(server: PostgresServer, *words: str) -> None:
         bin_path=server.bin_path,
         user=server.system_user,
     )
+
+
+# A whole process.
+
+
+def test_the_process_ends_with_4_and_one_line(
+    database_url: str, engine: Engine, forge: Sandbox, tmp_path: Path
+) -> None:
+    insert(engine, *({"forge_user_id": user.id} for user in USERS))
+    program = make_program(
+        tmp_path,
+        FORGE_GDPR_DATABASE_URL=database_url,
+        FORGE_GDPR_BASE_URL=forge.url,
+        FORGE_GDPR_API_KEY=KEY,
+        FORGE_GDPR_CONCURRENCY="1",
+    )
+    process = program.start("run")
+    while not called(forge) and process.poll() is None:
+        time.sleep(0.01)
+    allow = f"ALTER DATABASE {engine.url.database} WITH ALLOW_CONNECTIONS"
+    if engine.dialect.name == "sqlite":
+        # The system lets this process write no file beyond 4 KiB: an I/O error in mid-write.
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (4096, 4096))
+    else:
+        administer(engine, f"{allow} = off")
+        terminate(engine, f"datname = '{engine.url.database}'")
+    stdout, stderr = process.communicate(timeout=60)
+    if engine.dialect.name == "postgresql":
+        administer(engine, f"{allow} = on")
+    assert (process.returncode, stdout) == (ExitCode.DATABASE, "")
+    assert len(stderr.splitlines()) == 1
+    is_for_people(stderr.strip())
+    assert set(called(forge)) < attempted(engine)
+    assert repaired(engine, forge).recovered > 0
+
+
+# Clocks that step.
+
+
+@contextmanager
+def stepping(engine: Engine) -> Iterator[Callable[[timedelta], None]]:
+    """A database whose clock can be put forward and back."""
+    step = [timedelta()]
+    database = engine.url.database
+
+    def strftime(form: str, moment: str) -> str:
+        assert moment == "now"
+        now = datetime.now(UTC) + step[0]
+        return now.strftime(form.replace("%f", "%S.") + f"{now.microsecond // 1000:03}")
+
+    def replace(connection: Any, _record: object) -> None:
+        connection.create_function("strftime", 2, strftime)
+
+    def put(by: timedelta) -> None:
+        step[0] = by
+        if engine.dialect.name == "postgresql":
+            administer(
+                engine,
+                "CREATE OR REPLACE FUNCTION stepped.clock_timestamp() RETURNS timestamptz"
+                " LANGUAGE sql AS $$ SELECT pg_catalog.clock_timestamp()"
+                f" + interval '{by.total_seconds()} s' $$",
+                database=database,
+            )
+
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", replace)
+    else:
+        administer(engine, "CREATE SCHEMA stepped", database=database)
+        search_path = "stepped, pg_catalog, public"
+        administer(engine, f"ALTER DATABASE {database} SET search_path = {search_path}")
+    put(timedelta())
+    engine.dispose()
+    yield put
+
+
+@pytest.mark.parametrize("step", [-DAY, DAY], ids=["back", "forward"])
+def test_a_database_clock_that_is_a_day_off_loses_nobody(
+    engine: Engine, sandbox: Sandbox, step: timedelta
+) -> None:
+    insert(engine, *({"forge_user_id": user.id, "received_at": OLD} for user in USERS[:9]))
+    insert(engine, {"forge_user_id": USERS[9].id})
+    sandbox.script(
+        Fault(kind=FaultKind.STATUS, status=503, user_id=USERS[0].id, count=None),
+        Fault(kind=FaultKind.STATUS, status=202, user_id=USERS[1].id, count=None),
+    )
+    with stepping(engine) as put:
+        put(step)
+        summary = night(engine, sandbox.url, order={"batch": 2})
+        assert abs(summary.opened_at - datetime.now(UTC) - step) < timedelta(minutes=1)
+        received = int(step > timedelta())  # by a slow clock the last one lies in the future
+        assert summary.outcomes == {
+            Outcome.ERASED: 7 + received,
+            Outcome.TRANSIENT: 1,
+            Outcome.ACCEPTED: 1,
+        }
+        assert summary.calls == 7 + received + AT_ONCE.tries + 1  # nobody again and again
+        sandbox.clear()
+        for days in (0, 1, 2):  # what a fast clock put off waits until the right one is there
+            put(days * DAY)
+            night(engine, sandbox.url)
+    all_done_once(engine)
+    assert len(called(sandbox)) == 10 + AT_ONCE.tries + 1
+
+
+@pytest.mark.parametrize("step", [-DAY, DAY], ids=["back", "forward"])
+def test_a_database_clock_that_steps_in_mid_run_changes_nothing(
+    engine: Engine, forge: Sandbox, step: timedelta
+) -> None:
+    insert(engine, *({"forge_user_id": user.id, "received_at": OLD} for user in USERS))
+    steps: list[int] = []
+
+    def progress(done: int, _due: int) -> None:
+        if done and not steps:
+            steps.append(done)
+            put(step)
+
+    with stepping(engine) as put:
+        summary = night(engine, forge.url, progress=progress, order=ORDER | {"lease_s": 10.0})
+        assert summary.outcomes == {Outcome.ERASED: PEOPLE}
+        assert 0 < steps[0] < PEOPLE
+        all_done_once(engine)
+    assert len(called(forge)) == PEOPLE
+
+
+def test_a_run_whose_lease_a_clock_has_jumped_over_gives_way(
+    engine: Engine, forge: Sandbox
+) -> None:
+    """The next night takes over while it is still at work, with answers that it can't write."""
+    insert(engine, *({"forge_user_id": user.id, "received_at": OLD} for user in USERS))
+    second: list[Summary] = []
+
+    def progress(done: int, _due: int) -> None:
+        if done and not second:
+            put(DAY)
+            forge.clear()
+            second.append(night(engine, forge.url))
+
+    with stepping(engine) as put:
+        with pytest.raises(DatabaseError, match="took this one for dead"):
+            night(engine, forge.url, progress=progress, order=ORDER)
+        all_done_once(engine)
+    assert 0 < second[0].recovered <= second[0].claimed < PEOPLE
+
+
+@pytest.mark.parametrize("step", [-DAY, DAY], ids=["back", "forward"])
+def test_the_wall_clock_of_the_worker_plays_no_part(
+    engine: Engine, sandbox: Sandbox, step: timedelta
+) -> None:
+    insert(engine, *({"forge_user_id": user.id} for user in USERS[:20]))
+    sandbox.script(Fault(kind=FaultKind.STATUS, status=503, user_id=USERS[3].id, count=None))
+    wall = [datetime.now(UTC)]
+
+    def read_wall_clock() -> datetime:
+        wall.append(wall[-1] + step)
+        return wall[-1]
+
+    with ForgeClient(
+        Endpoint(base_url=sandbox.url, api_key=KEY),
+        gate=Gate(Pace(), monotonic=time.monotonic),
+        policy=AT_ONCE,
+        monotonic=time.monotonic,
+        now=read_wall_clock,
+        draw=lambda: 0.0,
+    ) as client:
+        order = Order(
+            actor="tester",
+            version="0",
+            subject_key=SUBJECT_KEY,
+            limits=Limits(max_due=1000, cool_off_days=0),
+        )
+        around = Surroundings(
+            engine=engine,
+            eraser=Eraser(client, Steps()),
+            gate=client.gate,
+            stop=Stop(),
+            monotonic=time.monotonic,
+            random=secrets.token_bytes,
+        )
+        summary = run(order, around)
+    assert summary.outcomes == {Outcome.ERASED: 19, Outcome.TRANSIENT: 1}
+    with reading(engine) as connection:
+        verify(connection)
+        now = database_now(connection)
+        first, last = connection.execute(
+            select(func.min(audit_events.c.at), func.max(audit_events.c.at))
+        ).one()
+        again = connection.execute(
+            select(deletion_requests.c.next_attempt_at).where(
+                deletion_requests.c.status == "pending"
+            )
+        ).scalar_one()
+    assert again is not None
+    assert timedelta() <= last - first < timedelta(minutes=1)
+    assert now - timedelta(minutes=1) < first
+    assert timedelta(minutes=14) < again - now < timedelta(minutes=16)
+
+
+@pytest.mark.parametrize("room", ["run", "queue", "audit", "database", "forge"])
+def test_no_room_of_the_run_reads_a_wall_clock(room: str) -> None:
+    found = [
+        f"{path.name}:{node.lineno}"
+        for path in (Path(forge_gdpr.__file__).parent / room).glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and (node.value.id, node.attr) in WALL_CLOCKS
+    ]
+    assert found == []
