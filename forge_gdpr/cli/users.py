@@ -13,7 +13,7 @@ from forge_gdpr.cli.parameters import ending, output_option, yes_option
 from forge_gdpr.errors import ExitCode
 
 if TYPE_CHECKING:
-    from forge_gdpr.forge.client import User
+    from forge_gdpr.forge.shapes import User
 
 _CODES = (
     ExitCode.OK,

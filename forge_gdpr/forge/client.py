@@ -6,22 +6,17 @@ Source: the Users API reference, 2021-12. What a missing user gets is not docume
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
-from http import HTTPStatus
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from forge_gdpr.answers import TRANSIENT_STATUSES, Reply
-from forge_gdpr.errors import (
-    ForgeRejectedError,
-    ForgeUnavailableError,
-    KeyRefusedError,
-    NotFoundError,
-)
+from forge_gdpr.errors import ForgeUnavailableError
 from forge_gdpr.forge.deadlines import DeadlineWatch
 from forge_gdpr.forge.gate import Gate, Halt
+from forge_gdpr.forge.shapes import User, UserDetail, documented, text_in, user_in, users_in
 from forge_gdpr.forge.transport import (
     BODY_LIMIT_BYTES,
     LIST_LIMIT_BYTES,
@@ -37,22 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
     from types import TracebackType
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class User:
-    """A user of Forge as a list or a change shows it. Not shown in a ``repr``: it is a person."""
-
-    id: str = field(repr=False)
-    email: str = field(repr=False)
-    full_name: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserDetail(User):
-    """A user with what Forge runs for them."""
-
-    workflows: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
 
 class FailedTryError(Exception):
@@ -242,7 +221,7 @@ class ForgeClient:
             NotFoundError: Forge has no such user.
         """
         found = self._answer("GET", "user", user_id)
-        user = _user_in(found)
+        user = user_in(found)
         workflows = found.get("workflows", ()) if isinstance(found, dict) else ()
         return UserDetail(
             id=user.id,
@@ -254,11 +233,11 @@ class ForgeClient:
     def create_user(self, *, name: str, email: str) -> str:
         """Make a user and return the id: ``POST /user``. Never made twice by a retry."""
         found = self._answer("POST", "user", body={"name": name, "email": email}, idempotent=False)
-        return _text_in(found, "userId")
+        return text_in(found, "userId")
 
     def update_user(self, user_id: str, *, email: str, full_name: str) -> User:
         """Change a user: ``PATCH /user/:userId``; both fields are required."""
-        return _user_in(
+        return user_in(
             self._answer("PATCH", "user", user_id, body={"email": email, "fullName": full_name})
         )
 
@@ -278,7 +257,7 @@ class ForgeClient:
 
     def token(self, user_id: str) -> str:
         """Return a JWT for the Forge modal, good for 30 minutes: ``GET /user/:userId/token``."""
-        return _text_in(self._answer("GET", "user", user_id, "token"), "token")
+        return text_in(self._answer("GET", "user", user_id, "token"), "token")
 
     def _answer(self, method: str, *segments: str, **options: Any) -> Any:  # noqa: ANN401  # JSON
         try:
@@ -297,74 +276,6 @@ class _FinalFailedTryError(Exception):
     def __init__(self, error: FailedTryError) -> None:
         super().__init__()
         self.error = error
-
-
-def documented(reply: Reply) -> Any:  # noqa: ANN401  # JSON
-    """Return the JSON of a good answer.
-
-    Raises:
-        KeyRefusedError: 401, 403.
-        NotFoundError: 404, 410.
-        ForgeRejectedError: another 4xx.
-        ForgeUnavailableError: anything else that is no 2xx with JSON.
-    """
-    match reply.status:
-        case 401 | 403:
-            raise KeyRefusedError(
-                f"Forge refuses the API key (HTTP {reply.status}): check FORGE_GDPR_API_KEY"
-            )
-        case 404 | 410:
-            raise NotFoundError(
-                f"Forge has no such user, or FORGE_GDPR_BASE_URL is wrong (HTTP {reply.status}):"
-                " try 'forge-gdpr users list'"
-            )
-        case status if 400 <= status < 500:  # noqa: PLR2004  # the class of client errors
-            raise ForgeRejectedError(f"Forge refuses this call (HTTP {status}): check its values")
-        case status if not 200 <= status < 300:  # noqa: PLR2004  # not success
-            raise ForgeUnavailableError(
-                f"Forge answers HTTP {status} here: check FORGE_GDPR_BASE_URL"
-            )
-    if reply.status == HTTPStatus.NO_CONTENT:
-        return None
-    try:
-        return reply.json()
-    except ValueError:
-        raise ForgeUnavailableError(
-            "what answers here is not Forge (no JSON): check FORGE_GDPR_BASE_URL"
-        ) from None
-
-
-def users_in(body: object) -> list[User]:
-    """Return the users in the answer to ``GET /user``.
-
-    Raises:
-        ForgeUnavailableError: it does not have the documented shape.
-    """
-    data = body.get("data") if isinstance(body, dict) else None
-    if not isinstance(data, list):
-        raise _strange()
-    return [_user_in(entry) for entry in data]
-
-
-def _user_in(entry: object) -> User:
-    return User(
-        id=_text_in(entry, "_id"),
-        email=_text_in(entry, "email"),
-        full_name=_text_in(entry, "fullName"),
-    )
-
-
-def _text_in(entry: object, name: str) -> str:
-    value = entry.get(name) if isinstance(entry, dict) else None
-    if not isinstance(value, str):
-        raise _strange()
-    return value
-
-
-def _strange() -> ForgeUnavailableError:
-    return ForgeUnavailableError(
-        "Forge's answer does not have the documented shape: check FORGE_GDPR_BASE_URL"
-    )
 
 
 def _log_retry(state: RetryCallState) -> None:

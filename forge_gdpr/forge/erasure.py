@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from forge_gdpr.answers import NEEDS_PROOF, Reply, Verdict, judge
 from forge_gdpr.errors import ForgeGdprError, KeyRefusedError
-from forge_gdpr.forge.client import FailedTryError, ForgeClient, Trail, documented, users_in
+from forge_gdpr.forge.client import FailedTryError, ForgeClient, Trail
 from forge_gdpr.forge.gate import Halt, HaltedError
+from forge_gdpr.forge.shapes import documented, users_in
 from forge_gdpr.forge.transport import LIST_LIMIT_BYTES
 
 if TYPE_CHECKING:
-    from forge_gdpr.forge.client import User
+    from forge_gdpr.forge.shapes import User
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

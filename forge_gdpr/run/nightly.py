@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from forge_gdpr.answers import Verdict
 from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.engine import reading
 from forge_gdpr.database.schema import require_current
 from forge_gdpr.errors import ExitCode, ForgeGdprError, GuardStoppedError, KeyRefusedError
-from forge_gdpr.forge.client import User
-from forge_gdpr.forge.erasure import Erasure
 from forge_gdpr.forge.gate import Gate, Halt, HaltedError
+from forge_gdpr.forge.shapes import User
 from forge_gdpr.identity import Directory, Settled, Target, identify
 from forge_gdpr.queue import backlog, claims
 from forge_gdpr.run.clock import Clock
+from forge_gdpr.run.inbox import Inbox
 from forge_gdpr.run.opening import Limits, admit, close_run, guard, open_run, repair
 from forge_gdpr.run.pool import Pool
 from forge_gdpr.run.recorder import Attempt, Recorder, Rules
@@ -31,13 +30,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from forge_gdpr.chain import Json
-    from forge_gdpr.forge.erasure import Eraser
+    from forge_gdpr.forge.erasure import Eraser, Erasure
     from forge_gdpr.pseudonyms import SubjectKey
     from forge_gdpr.queue.claims import Claimed
 
-#: Answers are written when so many wait, or the oldest has waited so long.
-GROUP: Final = 200
-GROUP_WAIT_S: Final = 0.2
 #: How often the main thread looks up from waiting: for a signal, a lease, the time.
 _LOOK_S: Final = 0.1
 _NAP_S: Final = 0.02
@@ -125,10 +121,7 @@ class _Night:
         self._exhausted = False  # nothing more is claimed
         self._directory: Directory | None = None
         self._directory_failed = False
-        self._waiting: list[Attempt] = []
-        self._oldest_s = 0.0
-        # Failed attempts whose fault is open: theirs, or that of the whole?
-        self._suspects: list[Attempt] = []
+        self._inbox = Inbox(recorder, around.gate)
         self._progress_s = 0.0
 
     def run(self) -> Summary:
@@ -199,12 +192,11 @@ class _Night:
                 # interpreter away from them.
                 self._gate.wait(_NAP_S)
             answers = pool.take(_LOOK_S)
-            for answer in answers:
-                self._take(*answer)
-            self._flush_if_due(idle=not answers)
+            for job, erasure in answers:
+                self._inbox.put(job.claimed, erasure)
+            self._inbox.write_if_due(idle=not answers)
             self._recorder.renew_if_due()
-        self._settle_suspects()
-        self._flush()
+        self._inbox.close()
         if self._directory_failed:
             self._gate.halt(Halt.DIRECTORY)
 
@@ -260,39 +252,6 @@ class _Night:
                     settled.append(Attempt(claimed=one, result=end))
         return jobs, settled
 
-    def _take(self, job: _Job, erasure: Erasure) -> None:
-        """Sort an answer: to be written, or suspect until Forge has shown that it works."""
-        self._tally.calls += erasure.tries
-        attempt = Attempt(claimed=job.claimed, result=erasure)
-        if erasure.verdict is Verdict.TRANSIENT:
-            self._suspects.append(attempt)
-            return
-        if erasure.verdict not in {None, Verdict.KEY_REFUSED}:
-            self._waiting += self._suspects
-            self._suspects = []
-        if not self._waiting:
-            self._oldest_s = self._clock.elapsed_s()
-        self._waiting.append(attempt)
-
-    def _settle_suspects(self) -> None:
-        """Say whose fault the last failures were: the requests', if Forge works at all."""
-        if self._suspects and not (self._gate.has_answered or any(map(_reached, self._suspects))):
-            self._gate.halt(Halt.UNREACHABLE)
-        whole = self._gate.halt_reason not in {None, Halt.SIGNAL}
-        self._waiting += [
-            Attempt(claimed=s.claimed, result=s.result, counts=not whole) for s in self._suspects
-        ]
-        self._suspects = []
-
-    def _flush_if_due(self, *, idle: bool) -> None:
-        waited_s = self._clock.elapsed_s() - self._oldest_s
-        if self._waiting and (len(self._waiting) >= GROUP or waited_s >= GROUP_WAIT_S or idle):
-            self._flush()
-
-    def _flush(self) -> None:
-        self._recorder.record(self._waiting)
-        self._waiting = []
-
     def _report_progress(self) -> None:
         done = sum(self._tally.became.values())
         self._around.progress(done, self._due)
@@ -337,8 +296,3 @@ class _Night:
         if summary.exit_code != ExitCode.OK:
             structlog.get_logger().warning("run.closed", **figures)
         return summary
-
-
-def _reached(attempt: Attempt) -> bool:
-    """Say whether any of an attempt's tries got through to Forge."""
-    return isinstance(attempt.result, Erasure) and attempt.result.reached
