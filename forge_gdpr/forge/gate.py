@@ -68,9 +68,7 @@ class Gate:
     def halt(self, reason: Halt) -> None:
         """Let nobody through any more, and wake all who wait. The first reason stays."""
         with self._lock:
-            if self.halt_reason is None:
-                self.halt_reason = reason
-        self._halted.set()
+            self._close(reason)
 
     def turn(self) -> None:
         """Wait for the next call's turn.
@@ -105,12 +103,18 @@ class Gate:
         with self._lock:
             self._failures += 1
             opened = self._failures == self._pace.breaker
+            if opened:  # before anybody else takes a turn
+                self._close(Halt.BREAKER)
         if opened:
             structlog.get_logger().warning("breaker.opened", failures=self._pace.breaker)
-            self.halt(Halt.BREAKER)
 
     def answered(self) -> None:
         """Note a usable answer: the row of failures is over."""
         with self._lock:
             self._failures = 0
             self.has_answered = True
+
+    def _close(self, reason: Halt) -> None:
+        if self.halt_reason is None:
+            self.halt_reason = reason
+        self._halted.set()
