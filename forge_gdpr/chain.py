@@ -6,10 +6,12 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     Json = str | int | bool | Sequence["Json"] | Mapping[str, "Json"] | None
 
@@ -45,6 +47,11 @@ def canonical(body: Mapping[str, Json]) -> str:
     text = _ENCODER.encode(body)
     text.encode()
     return text
+
+
+def written_time(at: datetime) -> str:
+    """Return an aware time as a body holds it: RFC 3339 in UTC with microseconds and ``Z``."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def seal(previous: str, body: str) -> str:

@@ -134,6 +134,52 @@ MAX_DUE: Final = Option(
     maximum=1_000_000_000,
     help="More due requests than this and the run refuses to start.",
 )
+MAX_SHARE: Final = Option(
+    name="max_share",
+    default=0.0,
+    minimum=0,
+    maximum=1,
+    help="More due requests than this share of Forge's users (0.1 is a tenth) and the run refuses"
+    " to start; costs one list call; 0 is no limit.",
+)
+SPIKE_FACTOR: Final = Option(
+    name="spike_factor",
+    default=0.0,
+    minimum=0,
+    maximum=1_000_000,
+    help="More due requests than this many times the median of the last 14 runs and the run"
+    " refuses to start; 0 is no limit.",
+)
+CANARY: Final = Option(
+    name="canary",
+    default=3,
+    minimum=0,
+    maximum=1000,
+    help="So many deletions must succeed, one by one, before the workers start; if as many fail"
+    " first, the run stops.",
+)
+REQUIRE_APPROVAL: Final = Option(
+    name="require_approval",
+    default=False,
+    help="Only what 'requests approve' has approved is deleted; approver and creator differ.",
+)
+PLAN_MAX_AGE_H: Final = Option(
+    name="plan_max_age_h",
+    default=24.0,
+    minimum=0,
+    maximum=8760,
+    help="An older plan is not carried out, in hours.",
+)
+TIMEZONE: Final = Option(
+    name="timezone",
+    default="UTC",
+    help="The controller's time zone, in which legal days are counted, like Europe/Berlin.",
+)
+HOLIDAYS: Final = Option(
+    name="holidays",
+    help="Public holidays, like DE or DE-BY: then a legal date on one, or on a weekend, moves to"
+    " the next working day.",
+)
 ERASE_LOGS: Final = Option(
     name="erase_logs", default=False, help="Also delete the user's logs, before the account."
 )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
+
+from forge_gdpr.chain import written_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,13 @@ class EventName(StrEnum):
     ATTEMPT_STARTED = "attempt.started"
     ATTEMPT_FINISHED = "attempt.finished"
     REQUEST_CLOSED = "request.closed"
+    REQUEST_HELD = "request.held"
+    REQUEST_RELEASED = "request.released"
+    REQUEST_CANCELLED = "request.cancelled"
+    REQUEST_REFUSED = "request.refused"
+    REQUEST_EXTENDED = "request.extended"
+    REQUEST_APPROVED = "request.approved"
+    REQUEST_RETRIED = "request.retried"
     GUARD_OVERRIDDEN = "guard.overridden"
 
 
@@ -66,11 +74,6 @@ COLUMNS: Final = (
     "attempt",
     "http_status",
 )
-
-
-def written_time(at: datetime) -> str:
-    """Return an aware time as a body holds it: RFC 3339 in UTC with microseconds and ``Z``."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def body_of(entry: Entry, *, chain: str, seq: int, at: datetime) -> dict[str, Json]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, select
 
-from forge_gdpr.audit.events import COLUMNS, MAIN, EventName, written_time
-from forge_gdpr.chain import Head, canonical, seal
+from forge_gdpr.audit.events import COLUMNS, MAIN, EventName
+from forge_gdpr.chain import Head, canonical, seal, written_time
 from forge_gdpr.database.tables import audit_events
 from forge_gdpr.errors import AuditBrokenError
 

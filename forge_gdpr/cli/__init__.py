@@ -12,6 +12,7 @@ from forge_gdpr.cli.audit import audit
 from forge_gdpr.cli.db import db
 from forge_gdpr.cli.demo import demo_command
 from forge_gdpr.cli.errors import ErrorsAsExitCodes
+from forge_gdpr.cli.intake import add_command
 from forge_gdpr.cli.report import report_command
 from forge_gdpr.cli.requests import requests
 from forge_gdpr.cli.run import run_command
@@ -41,3 +42,5 @@ for command in (
     users,
 ):
     main.add_command(command)
+
+requests.add_command(add_command)

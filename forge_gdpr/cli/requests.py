@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -12,7 +10,6 @@ import click
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import echo_json, echo_table
 from forge_gdpr.cli.parameters import ending, output_option
-from forge_gdpr.deadlines import Regime
 from forge_gdpr.errors import ExitCode
 from forge_gdpr.lifecycle import Status
 
@@ -22,51 +19,6 @@ _CODES = (ExitCode.OK, ExitCode.USAGE, ExitCode.CONFIGURATION, ExitCode.DATABASE
 @click.group()
 def requests() -> None:
     """See and fill the queue of deletion requests."""
-
-
-@requests.command(
-    epilog=ending("forge-gdpr requests add --reference 4711 --email - < address.txt", *_CODES)
-)
-@click.option("--user-id", help="Forge's id of the person; - reads a line of stdin.")
-@click.option("--email", help="The person's e-mail; - reads a line of stdin.")
-@click.option("--reference", help="Ticket number; one reference is one request.")
-@click.option("--regime", type=click.Choice([r.value for r in Regime]), default=Regime.GDPR.value)
-@click.option(
-    "--received-at",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
-    help="When the person asked, UTC.  [default: now]",
-)
-@output_option
-def add(
-    user_id: str | None,
-    email: str | None,
-    reference: str | None,
-    regime: str,
-    received_at: datetime | None,
-    output: str,
-) -> None:
-    """Add a request by hand; safe to repeat with the same reference.
-
-    What stands on a command line is seen by everybody on the machine: with - it is read from
-    stdin instead.
-    """
-    from forge_gdpr.database.engine import writing
-    from forge_gdpr.queue import intake
-
-    engine = wiring.migrated_engine(wiring.settings_with())
-    new = intake.NewRequest(
-        user_id=_typed(user_id),
-        email=_typed(email),
-        reference=reference,
-        regime=regime,
-        received_at=None if received_at is None else received_at.replace(tzinfo=UTC),
-    )
-    with writing(engine) as connection:
-        request_id, is_new = intake.add(connection, new)
-    if output == "json":
-        echo_json({"id": request_id, "new": is_new})
-    else:
-        click.echo(f"request {request_id} {'added' if is_new else 'was there already'}")
 
 
 @requests.command("list", epilog=ending("forge-gdpr requests list --status review", *_CODES))
@@ -127,7 +79,3 @@ def show(request_id: int, output: str) -> None:
             for e in events
         ],
     )
-
-
-def _typed(value: str | None) -> str | None:
-    return sys.stdin.readline().strip() if value == "-" else value

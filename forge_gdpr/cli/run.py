@@ -125,6 +125,7 @@ def _run(
         lease_s=settings.lease_s,
         max_attempts=settings.max_attempts,
         max_runtime_s=settings.max_runtime_s,
+        legal=wiring.legal_clock(settings),
     )
     gate = wiring.gate_for(settings)
     steps = Steps(erase_logs=settings.erase_logs, verify=settings.verify)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from forge_gdpr.deadlines import LegalClock
     from forge_gdpr.forge.client import ForgeClient
     from forge_gdpr.forge.gate import Gate
     from forge_gdpr.settings import Settings
@@ -94,6 +95,36 @@ def subject_key_file(settings: Settings) -> Path | None:
     if url.get_backend_name() != "sqlite":
         return None
     return Path(f"{url.database}.subject-key")
+
+
+def legal_clock(settings: Settings) -> LegalClock:
+    """Return the clock that counts legal days as this controller does.
+
+    Raises:
+        ConfigurationError: the time zone or the calendar of holidays is not known.
+    """
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    from forge_gdpr.deadlines import LegalClock
+
+    try:
+        zone = ZoneInfo(settings.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigurationError(
+            f"FORGE_GDPR_TIMEZONE={settings.timezone} is no time zone: write one like Europe/Berlin"
+        ) from None
+    if settings.holidays is None:
+        return LegalClock(zone=zone)
+    from holidays import country_holidays  # 70 ms, and few need it
+
+    country, _, subdivision = settings.holidays.partition("-")
+    try:
+        return LegalClock(zone=zone, holidays=country_holidays(country, subdiv=subdivision or None))
+    except NotImplementedError:
+        raise ConfigurationError(
+            f"FORGE_GDPR_HOLIDAYS={settings.holidays} is no calendar: write a country's code, or"
+            " one with its subdivision, like DE or DE-BY"
+        ) from None
 
 
 def make_subject_key_file(path: Path) -> None:

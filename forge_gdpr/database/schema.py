@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: Raised together with the newest script in migrations/; a test compares the two. It is written
 #: here so that every command can check the schema without importing Alembic (586 ms).
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 
 _PACKAGE: Final = Path(forge_gdpr.__file__).parent
 

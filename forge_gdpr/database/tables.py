@@ -78,6 +78,7 @@ Code: Final = String(64)
 ShortCode: Final = String(16)
 RunId: Final = String(36)
 Subject: Final = String(80)
+Actor: Final = String(64)
 Digest: Final = String(64)
 
 
@@ -103,6 +104,11 @@ class DeletionRequestColumns(TypedColumns):
     closed_at: Named[datetime | None] = Column(UtcDateTime)
     created_at: Named[datetime] = Column(UtcDateTime, nullable=False)
     updated_at: Named[datetime] = Column(UtcDateTime, nullable=False)
+    #: The day by which it should be done: the legal date, or 28 days if they are earlier.
+    alarm_on: Named[date | None] = Column(Date)
+    extended_at: Named[datetime | None] = Column(UtcDateTime)
+    created_by: Named[str | None] = Column(Actor)  #: null: an application's own INSERT
+    approved_by: Named[str | None] = Column(Actor)
 
 
 deletion_requests: Final = Table(
@@ -131,7 +137,7 @@ class AuditEventColumns(TypedColumns):
     run_id: Named[str | None] = Column(RunId)
     request_id: Named[int | None] = Column(BigInteger)
     subject: Named[str | None] = Column(Subject)
-    actor: Named[str | None] = Column(String(64))
+    actor: Named[str | None] = Column(Actor)
     outcome: Named[str | None] = Column(String(32))
     attempt: Named[int | None] = Column(Integer)
     http_status: Named[int | None] = Column(Integer)

@@ -6,18 +6,20 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select, true, update
 
+from forge_gdpr.chain import written_time
 from forge_gdpr.database.tables import deletion_requests
-from forge_gdpr.deadlines import due_on
 from forge_gdpr.lifecycle import FINAL, Reason, Status
 from forge_gdpr.pseudonyms import aliases, subject_of
 
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import ColumnElement, Connection, Row
 
+    from forge_gdpr.chain import Json
+    from forge_gdpr.deadlines import LegalClock
     from forge_gdpr.pseudonyms import SubjectKey
 
 _C = deletion_requests.c
@@ -31,6 +33,7 @@ _ADMIT: Final = (
     .values(
         subject=bindparam("subject"),
         due_on=bindparam("due_on"),
+        alarm_on=bindparam("alarm_on"),
         status=bindparam("status"),
         status_reason=bindparam("status_reason"),
         updated_at=bindparam("updated_at"),
@@ -49,24 +52,57 @@ class Admitted:
     regime: str
     received_at: datetime
     due_on: date
+    alarm_on: date
     status: str
     status_reason: str | None
 
+    @property
+    def facts(self) -> dict[str, Json]:
+        """What the record says of an admission."""
+        said: dict[str, Json] = {
+            "reference": self.reference,
+            "regime": self.regime,
+            "received_at": written_time(self.received_at),
+            "due_on": self.due_on.isoformat(),
+            "status": self.status,
+        }
+        if self.also:
+            said["also"] = self.also
+        if self.status_reason is not None:
+            said["reason"] = self.status_reason
+        return said
 
-def admit(connection: Connection, *, key: SubjectKey, now: datetime, most: int) -> list[Admitted]:
-    """Admit up to ``most`` requests that no run has seen, and return them; none: all are.
+
+def admit(
+    connection: Connection,
+    *,
+    key: SubjectKey,
+    legal: LegalClock,
+    now: datetime,
+    most: int,
+    among: ColumnElement[bool] | None = None,
+) -> list[Admitted]:
+    """Admit up to ``most`` requests that nobody has seen, and return them; none: all are.
 
     On PostgreSQL two runs that admit at once take different rows. A status that nobody knows
     sends the request to review.
+
+    Args:
+        connection: in a writing transaction.
+        key: for the pseudonyms.
+        legal: for the legal dates.
+        now: the database's clock.
+        most: at most so many.
+        among: only those; None: all.
     """
     rows = connection.execute(
         select(deletion_requests)
-        .where(_C.subject.is_(None), _C.status.not_in(FINAL))
+        .where(_C.subject.is_(None), _C.status.not_in(FINAL), true() if among is None else among)
         .order_by(_C.id)
         .limit(most)
         .with_for_update(skip_locked=True)
     ).all()
-    admitted = [_admitted(row, key) for row in rows]
+    admitted = [_admitted(row, key, legal) for row in rows]
     if admitted:
         connection.execute(_ADMIT, [_parameters(one, now) for one in admitted])
     return admitted
@@ -87,9 +123,10 @@ def public_reference(
     return None if any(part in reference.casefold() for part in named) else reference
 
 
-def _admitted(row: Row[Any], key: SubjectKey) -> Admitted:
+def _admitted(row: Row[Any], key: SubjectKey, legal: LegalClock) -> Admitted:
     known = row.status in set(Status)
     user_id, email = row.forge_user_id, row.email
+    due_on = row.due_on or legal.due_on(row.regime, row.received_at)
     subject = subject_of(key, request_id=row.id, user_id=user_id, email=email)
     return Admitted(
         id=row.id,
@@ -98,7 +135,8 @@ def _admitted(row: Row[Any], key: SubjectKey) -> Admitted:
         reference=public_reference(row.reference, user_id=user_id, email=email),
         regime=row.regime,
         received_at=row.received_at,
-        due_on=row.due_on or due_on(row.regime, row.received_at),
+        due_on=due_on,
+        alarm_on=legal.alarm_on(due_on, row.received_at),
         status=row.status if known else Status.REVIEW,
         status_reason=row.status_reason if known else Reason.UNKNOWN_STATUS,
     )
@@ -109,6 +147,7 @@ def _parameters(one: Admitted, now: datetime) -> dict[str, Any]:
         "request_id": one.id,
         "subject": one.subject,
         "due_on": one.due_on,
+        "alarm_on": one.alarm_on,
         "status": one.status,
         "status_reason": one.status_reason,
         "updated_at": now,

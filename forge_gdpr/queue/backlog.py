@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, case, func, or_, select
@@ -53,13 +53,13 @@ class Deadlines:
     at_risk: int  #: open requests that are late, or can't be tried before they are
 
 
-def deadlines(connection: Connection, *, now: datetime) -> Deadlines:
+def deadlines(connection: Connection, *, today: date) -> Deadlines:
     """Return how the deadlines of all open requests stand; all of them have been admitted."""
-    today = now.astimezone(UTC).date()
-    late = _C.due_on < today
-    # A time after the due day's end, compared as dates, which both databases can.
+    alarm_on = func.coalesce(_C.alarm_on, _C.due_on)
+    late = alarm_on < today
+    # A time after the day's end, compared as dates, which both databases can.
     too_late = or_(
-        *(func.date(column) > _C.due_on for column in (_C.next_attempt_at, _C.not_before))
+        *(func.date(column) > alarm_on for column in (_C.next_attempt_at, _C.not_before))
     )
     at_risk = func.sum(case((or_(late, too_late), 1), else_=0))
     row = connection.execute(

@@ -25,7 +25,11 @@ TENTHS: Final = 10
 _TENTH_S: Final = 8640
 
 #: Events that end a request for good; `deletion_outcomes` has one row for each.
-_CLOSINGS: Final = (EventName.REQUEST_CLOSED.value, "request.cancelled", "request.refused")
+_CLOSINGS: Final = (
+    EventName.REQUEST_CLOSED.value,
+    EventName.REQUEST_CANCELLED.value,
+    EventName.REQUEST_REFUSED.value,
+)
 #: The first of these says when a request was received. It is the admission, but for a request that
 #: a person closed before any run saw it.
 _FIRST: Final = (EventName.REQUEST_ADMITTED.value, *_CLOSINGS)
@@ -34,12 +38,12 @@ _MOVES: Final = (
     EventName.REQUEST_ADMITTED.value,
     EventName.ATTEMPT_STARTED.value,
     EventName.ATTEMPT_FINISHED.value,
-    "request.held",
-    "request.released",
-    "request.retried",
+    EventName.REQUEST_HELD.value,
+    EventName.REQUEST_RELEASED.value,
+    EventName.REQUEST_RETRIED.value,
 )
 #: Events that set the deadline; the newest one counts.
-_DEADLINES: Final = (EventName.REQUEST_ADMITTED.value, "request.extended")
+_DEADLINES: Final = (EventName.REQUEST_ADMITTED.value, EventName.REQUEST_EXTENDED.value)
 
 _E: Final = audit_events.c
 
@@ -61,6 +65,9 @@ def received(since: date, until: date) -> Select[Any]:
                 "due_on"
             ),
             said(last.c.body, "at").label("closed_at"),
+            func.coalesce(said(last.c.body, "closed_on"), day(said(last.c.body, "at"))).label(
+                "closed_on"
+            ),
             case(
                 (last.c.event == EventName.REQUEST_CLOSED.value, last.c.outcome),
                 else_=func.substr(last.c.event, len("request.") + 1),
@@ -76,7 +83,7 @@ def received(since: date, until: date) -> Select[Any]:
     each = (
         select(
             told.outcome,
-            case((day(told.closed_at) <= told.due_on, 1), else_=0).label("on_time"),
+            case((told.closed_on <= told.due_on, 1), else_=0).label("on_time"),
             ((took_s + _TENTH_S // 2) // _TENTH_S).label("tenths"),
         )
         .where(_within(told.received_at, since, until))
@@ -95,7 +102,7 @@ def unclosed(since: date, until: date, *, today: date) -> Select[Any]:
     each = (
         select(
             case(
-                (moved.c.event == "request.held", Status.HELD.value),
+                (moved.c.event == EventName.REQUEST_HELD.value, Status.HELD.value),
                 (
                     and_(
                         moved.c.event.in_(

@@ -11,6 +11,7 @@ import structlog
 from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.engine import reading
 from forge_gdpr.database.schema import require_current
+from forge_gdpr.deadlines import LegalClock
 from forge_gdpr.errors import ExitCode, ForgeGdprError, GuardStoppedError, KeyRefusedError
 from forge_gdpr.forge.gate import Gate, Halt, HaltedError
 from forge_gdpr.forge.shapes import User
@@ -54,6 +55,7 @@ class Order:
     lease_s: float = 120.0
     max_attempts: int = 30
     max_runtime_s: float = 10_800.0
+    legal: LegalClock = field(default_factory=LegalClock)
 
 
 @dataclass(slots=True)
@@ -101,6 +103,7 @@ def run(order: Order, around: Surroundings) -> Summary:
         subject_key=order.subject_key,
         lease_s=order.lease_s,
         max_attempts=order.max_attempts,
+        legal=order.legal,
     )
     with structlog.contextvars.bound_contextvars(run_id=rules.run_id):
         open_run(around.engine, clock, rules, order.limits, version=order.version)
@@ -262,7 +265,9 @@ class _Night:
     def _closed(self) -> Summary:
         limits = self._order.limits
         with reading(self._around.engine) as connection:
-            standing = backlog.deadlines(connection, now=self._clock.now())
+            standing = backlog.deadlines(
+                connection, today=self._order.legal.day_of(self._clock.now())
+            )
             left = backlog.count_due(
                 connection, now=self._clock.opened_at, cool_off_days=limits.cool_off_days
             )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import insert, select, update
 
-from forge_gdpr.audit.events import Ended, Entry, EventName, written_time
+from forge_gdpr.audit.events import Ended, Entry, EventName
 from forge_gdpr.audit.history import Past, pasts
 from forge_gdpr.audit.record import append_main, head_of
 from forge_gdpr.database.engine import reading, writing
@@ -113,7 +113,11 @@ def admit(recorder: Recorder) -> None:
     while True:
         with recorder.transaction() as connection:
             admitted = admission.admit(
-                connection, key=recorder.rules.subject_key, now=recorder.clock.now(), most=_PAGE
+                connection,
+                key=recorder.rules.subject_key,
+                legal=recorder.rules.legal,
+                now=recorder.clock.now(),
+                most=_PAGE,
             )
             recorder.append(connection, [_admitted(one, recorder.rules.run_id) for one in admitted])
         recorder.tally.admitted += len(admitted)
@@ -162,23 +166,12 @@ def _crashed(one: Claimed, end: End, run_id: str) -> Entry:
 
 
 def _admitted(one: Admitted, run_id: str) -> Entry:
-    details: dict[str, Json] = {
-        "reference": one.reference,
-        "regime": one.regime,
-        "received_at": written_time(one.received_at),
-        "due_on": one.due_on.isoformat(),
-        "status": one.status,
-    }
-    if one.also:
-        details["also"] = one.also
-    if one.status_reason is not None:
-        details["reason"] = one.status_reason
     return Entry(
         event=EventName.REQUEST_ADMITTED,
         run_id=run_id,
         request_id=one.id,
         subject=one.subject,
-        details=details,
+        details=one.facts,
     )
 
 

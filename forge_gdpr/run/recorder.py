@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from sqlalchemy import update
 
 from forge_gdpr.answers import Verdict
-from forge_gdpr.audit.events import Ended, Entry, EventName, written_time
+from forge_gdpr.audit.events import Ended, Entry, EventName
 from forge_gdpr.audit.history import Past, pasts
 from forge_gdpr.audit.record import append
-from forge_gdpr.chain import Head
+from forge_gdpr.chain import Head, written_time
 from forge_gdpr.database.engine import writing
 from forge_gdpr.database.tables import runs
 from forge_gdpr.errors import DatabaseError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from forge_gdpr.chain import Json
+    from forge_gdpr.deadlines import LegalClock
     from forge_gdpr.identity import Settled
     from forge_gdpr.pseudonyms import SubjectKey
     from forge_gdpr.queue.claims import Claimed
@@ -58,6 +59,7 @@ class Rules:
     subject_key: SubjectKey
     lease_s: float
     max_attempts: int
+    legal: LegalClock
 
 
 class Recorder:
@@ -214,6 +216,7 @@ class Recorder:
             "received_at": written_time(claimed.received_at),
             "due_on": claimed.due_on.isoformat(),
             "attempts": conclusion.end.attempts,
+            "closed_on": self.rules.legal.day_of(self.clock.now()).isoformat(),
         }
         if also:
             details["also"] = also

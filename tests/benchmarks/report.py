@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from forge_gdpr.audit.events import Ended, Entry, EventName, written_time
+from forge_gdpr.audit.events import Ended, Entry, EventName
 from forge_gdpr.audit.record import append, head_of
+from forge_gdpr.chain import written_time
 from forge_gdpr.database.engine import engine_of, reading, writing
 from forge_gdpr.database.schema import upgrade
 from forge_gdpr.reports.figures import figures

@@ -29,7 +29,7 @@ from forge_gdpr.answers import Verdict
 from forge_gdpr.audit.verify import verify
 from forge_gdpr.database.engine import reading, writing
 from forge_gdpr.database.tables import deletion_requests
-from forge_gdpr.deadlines import due_on as month_later
+from forge_gdpr.deadlines import LegalClock
 from forge_gdpr.errors import DatabaseError
 from forge_gdpr.forge.erasure import Erasure
 from forge_gdpr.queue import claims
@@ -251,6 +251,7 @@ class Nights(RuleBasedStateMachine):
             opened_at=self.now, started_s=self.elapsed_s, monotonic=lambda: self.elapsed_s
         )
         rules = Rules(
+            legal=LegalClock(),
             run_id=uuid7(now=self.now, random=len(self.runs).to_bytes(10)),
             actor="tester",
             subject_key=SUBJECT_KEY,
@@ -473,7 +474,10 @@ class Nights(RuleBasedStateMachine):
             if row["subject"] or row["status"] in FINAL:
                 continue
             received_at, _ = self.times[request_id]
-            row |= {"subject": True, "due_on": row["due_on"] or month_later("gdpr", received_at)}
+            row |= {
+                "subject": True,
+                "due_on": row["due_on"] or LegalClock().due_on("gdpr", received_at),
+            }
             if row["status"] == "Pending":
                 row |= {"status": "review", "status_reason": "unknown_status"}
             self.note(run.id, "request.admitted", request_id)

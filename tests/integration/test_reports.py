@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from world import insert, night
 
-from forge_gdpr.audit.events import Entry, EventName, body_of, written_time
+from forge_gdpr.audit.events import Entry, EventName, body_of
 from forge_gdpr.audit.record import append, append_main
-from forge_gdpr.chain import Head
+from forge_gdpr.chain import Head, written_time
 from forge_gdpr.database.engine import reading, writing
 from forge_gdpr.lifecycle import Outcome
 from forge_gdpr.reports.figures import OUTCOMES, Days, Figures, figures

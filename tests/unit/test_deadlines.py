@@ -7,7 +7,9 @@ from builders import moderately
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forge_gdpr.deadlines import CCPA_DAYS, Regime, due_on
+from forge_gdpr.deadlines import CCPA_DAYS, LegalClock, Regime
+
+due_on = LegalClock().due_on
 
 MOMENTS = st.datetimes(
     min_value=datetime(2018, 5, 25),  # noqa: DTZ001  # Hypothesis adds the zone

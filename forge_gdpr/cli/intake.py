@@ -1,0 +1,66 @@
+"""``forge-gdpr requests add``: what people type; applications insert with plain SQL."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+
+import click
+
+from forge_gdpr.cli import wiring
+from forge_gdpr.cli.output import echo_json
+from forge_gdpr.cli.parameters import ending, output_option
+from forge_gdpr.deadlines import Regime
+from forge_gdpr.errors import ExitCode
+
+_CODES = (ExitCode.OK, ExitCode.USAGE, ExitCode.CONFIGURATION, ExitCode.DATABASE)
+
+
+@click.command(
+    "add",
+    epilog=ending("forge-gdpr requests add --reference 4711 --email - < address.txt", *_CODES),
+)
+@click.option("--user-id", help="Forge's id of the person; - reads a line of stdin.")
+@click.option("--email", help="The person's e-mail; - reads a line of stdin.")
+@click.option("--reference", help="Ticket number; one reference is one request.")
+@click.option("--regime", type=click.Choice([r.value for r in Regime]), default=Regime.GDPR.value)
+@click.option(
+    "--received-at",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    help="When the person asked, UTC.  [default: now]",
+)
+@output_option
+def add_command(
+    user_id: str | None,
+    email: str | None,
+    reference: str | None,
+    regime: str,
+    received_at: datetime | None,
+    output: str,
+) -> None:
+    """Add a request by hand; safe to repeat with the same reference.
+
+    What stands on a command line is seen by everybody on the machine: with - it is read from
+    stdin instead.
+    """
+    from forge_gdpr.database.engine import writing
+    from forge_gdpr.queue import intake
+
+    engine = wiring.migrated_engine(wiring.settings_with())
+    new = intake.NewRequest(
+        user_id=_typed(user_id),
+        email=_typed(email),
+        reference=reference,
+        regime=regime,
+        received_at=None if received_at is None else received_at.replace(tzinfo=UTC),
+    )
+    with writing(engine) as connection:
+        request_id, is_new = intake.add(connection, new)
+    if output == "json":
+        echo_json({"id": request_id, "new": is_new})
+    else:
+        click.echo(f"request {request_id} {'added' if is_new else 'was there already'}")
+
+
+def _typed(value: str | None) -> str | None:
+    return sys.stdin.readline().strip() if value == "-" else value
