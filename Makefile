@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check soak format bench lock clean
+.PHONY: demo test check soak mutants format bench lock clean
 
 demo: .venv/made
 	@$(BIN)/forge-gdpr demo
@@ -28,6 +28,10 @@ PURE := */forge_gdpr/answers.py,*/forge_gdpr/chain.py,*/forge_gdpr/deadlines.py,
 # The long versions: thousands of kills. Takes many minutes.
 soak: .venv/made
 	$(BIN)/pytest -q -m soak
+
+# Which small changes to the rooms that decide no unit test notices: see tests/mutation/README.md.
+mutants: .venv/made
+	$(BIN)/python tests/mutation/run.py
 
 format: .venv/made
 	$(BIN)/ruff format .

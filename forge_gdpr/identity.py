@@ -51,6 +51,10 @@ class Directory:
         """Say whether Forge lists a user with this id."""
         return user_id in self._emails
 
+    def __len__(self) -> int:
+        """Return how many users Forge has."""
+        return len(self._emails)
+
     def ids_of(self, email: str) -> list[str]:
         """Return the ids of all users with this e-mail."""
         return self._ids.get(normalised_email(email), [])

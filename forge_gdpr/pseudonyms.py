@@ -18,6 +18,7 @@ class Kind(StrEnum):
     USER_ID = "user_id"
     EMAIL = "email"
     REQUEST = "request"  #: a request that names nobody; hashed is its own number
+    STATE = "state"  #: all of a request that a plan depends on
 
 
 @dataclass(frozen=True, slots=True)

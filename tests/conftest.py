@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import sqlite3
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from sqlalchemy import create_engine, make_url
@@ -22,6 +23,25 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+pytest.register_assert_rewrite("trouble")
+
+RAM: Final = Path("/dev/shm")  # noqa: S108  # what is made in it is a private folder
+ENOUGH_RAM_BYTES: Final = 4 * 2**30
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep databases in memory if there is plenty: hundreds are made, and commits wait for disks.
+
+    TMPDIR=/tmp keeps them on a disk, and what failed tests left.
+    """
+    if "TMPDIR" not in os.environ and RAM.is_dir() and os.access(RAM, os.W_OK):
+        if shutil.disk_usage(RAM).free < ENOUGH_RAM_BYTES:
+            return
+        folder = tempfile.TemporaryDirectory(prefix="tests-", dir=RAM, ignore_cleanup_errors=True)
+        Path(folder.name).chmod(0o755)  # PostgreSQL is not run by root
+        tempfile.tempdir = folder.name
+        config.add_cleanup(folder.cleanup)
+
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
@@ -32,7 +52,13 @@ def postgresql() -> Iterator[str]:
 
         server = get_server(Path(folder) / "data", cleanup_mode="stop")
         url = make_url(server.get_uri()).set(drivername="postgresql+psycopg", password=None)
-        _psql(url.render_as_string(), "CREATE DATABASE template_migrated")
+        _psql(
+            url.render_as_string(),
+            "ALTER SYSTEM SET fsync = off",  # the machine does not crash, only processes do
+            "ALTER SYSTEM SET full_page_writes = off",
+            "SELECT pg_reload_conf()",
+            "CREATE DATABASE template_migrated",
+        )
         template = engine_of(url.set(database="template_migrated").render_as_string())
         schema.upgrade(template)
         template.dispose()
@@ -86,10 +112,11 @@ def sandbox() -> Iterator[Sandbox]:
         yield started
 
 
-def _psql(server: str, statement: str) -> None:
+def _psql(server: str, *statements: str) -> None:
     admin = create_engine(server, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.exec_driver_sql(statement)
+        for statement in statements:
+            connection.exec_driver_sql(statement)
     admin.dispose()
 
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
+import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import text
+import structlog
+from click.testing import CliRunner
+from sqlalchemy import Engine, event, text
 
+from forge_gdpr.cli import main
 from forge_gdpr.database.engine import reading, writing
 from forge_gdpr.forge.client import ForgeClient
 from forge_gdpr.forge.erasure import Eraser, Steps
@@ -26,9 +35,8 @@ from forge_gdpr.run.opening import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection
 
     from forge_gdpr.run.summary import Summary
 
@@ -118,6 +126,41 @@ def night(
         )
 
 
+@contextmanager
+def raw_server(behave: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Serve each connection with ``behave(socket)`` in a thread."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    threads = []
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            thread = threading.Thread(target=guarded, args=(connection,), daemon=True)
+            threads.append(thread)
+            thread.start()
+
+    def guarded(connection: socket.socket) -> None:
+        with connection:
+            try:
+                behave(connection)
+            except OSError:
+                return
+
+    acceptor = threading.Thread(target=serve, daemon=True)
+    acceptor.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/forge"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        acceptor.join()
+        for thread in threads:
+            thread.join()
+
+
 @dataclass(frozen=True)
 class Program:
     """The installed program with an environment of its own, as cron starts it."""
@@ -139,6 +182,35 @@ class Program:
             text=True,
             timeout=60,
         )
+
+    def here(
+        self, *words: str, stdin: str = "", **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one command in this process: for what a process of its own would show no better."""
+        nothing = dict.fromkeys(os.environ)
+        engines: set[Engine] = set()
+
+        def note(connection: Connection) -> None:
+            engines.add(connection.engine)
+
+        event.listen(Engine, "engine_connect", note)
+        try:
+            with chdir(self.folder):
+                result = CliRunner(catch_exceptions=False).invoke(
+                    main,
+                    words,
+                    input=stdin,
+                    env=nothing | self.environment | variables,
+                    prog_name="forge-gdpr",
+                )
+        finally:  # what the end of a process would have done
+            event.remove(Engine, "engine_connect", note)
+            for engine in engines:
+                engine.dispose()
+            structlog.reset_defaults()
+            logging.captureWarnings(False)
+            logging.disable(logging.NOTSET)
+        return subprocess.CompletedProcess(words, result.exit_code, result.stdout, result.stderr)
 
     def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
         """Start one command and return the process."""
@@ -167,3 +239,10 @@ def make_program(folder: Path, **variables: str) -> Program:
         | variables,
         folder=folder,
     )
+
+
+@cache
+def demo() -> subprocess.CompletedProcess[str]:
+    """Return what the demo said; it takes a while, so it is shown once."""
+    with tempfile.TemporaryDirectory() as folder:
+        return make_program(Path(folder))("demo")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from forge_gdpr.audit.events import Ended, EventName
+from forge_gdpr.audit.events import MAIN, Ended, EventName
 from forge_gdpr.database.tables import audit_events
 
 if TYPE_CHECKING:
@@ -65,6 +65,25 @@ def pasts(connection: Connection, request_ids: Sequence[int]) -> Mapping[int, Pa
             reached=past.reached or crashed or bool(body.get("reached")),
             crashes=past.crashes + crashed,
         )
+    return found
+
+
+def closings(connection: Connection, *, most: int) -> list[dict[str, Any]]:
+    """Return the bodies of the last runs' closings, the oldest first; not of crashed runs."""
+    found: list[dict[str, Any]] = []
+    wanted = (
+        select(audit_events.c.body)
+        .where(audit_events.c.chain == MAIN, audit_events.c.event == EventName.RUN_CLOSED)
+        .order_by(audit_events.c.seq.desc())
+        .execution_options(yield_per=100)
+    )
+    with connection.execute(wanted) as rows:
+        for row in rows:
+            body = json.loads(row.body)
+            if not body.get("recovered"):
+                found.insert(0, body)
+            if len(found) == most:
+                break
     return found
 
 

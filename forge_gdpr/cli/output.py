@@ -20,6 +20,11 @@ def echo_json(value: Any) -> None:  # noqa: ANN401  # JSON
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def counted(count: int, noun: str) -> str:
+    """Return ``1 request is`` or ``2 requests are``."""
+    return f"{count} {noun} is" if count == 1 else f"{count} {noun}s are"
+
+
 def echo_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None
 ) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, TypeVar
+import re
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -45,6 +46,20 @@ def ending(example: str, *codes: ExitCode) -> str:
     told = "\n".join(f"  {int(code):>3}  {MEANINGS[code]}" for code in codes)
     return f"\b\nExample:\n  {example}\n\n\b\nExit codes:\n{told}"
 
+
+class Code(click.ParamType[str]):
+    """A reason or a ticket: a code for the record, no text about a person."""
+
+    name = "code"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what could be a sentence, an address or a person's name."""
+        if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._#/:-]{0,63}", value) is None:
+            self.fail("it is no code: letters, digits and . _ - # / : only, 64 at most", param, ctx)
+        return value
+
+
+CODE: Final = Code()
 
 output_option = click.option(
     "--output",

@@ -7,14 +7,17 @@ import signal
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from forge_gdpr import options
 from forge_gdpr.cli import wiring
-from forge_gdpr.cli.output import echo_json, echo_table
+from forge_gdpr.cli.output import counted, echo_json, echo_table
 from forge_gdpr.cli.parameters import (
+    CODE,
     actor_option,
     ending,
     login_name,
@@ -30,9 +33,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from forge_gdpr.forge.erasure import Steps
     from forge_gdpr.run.nightly import Stop
     from forge_gdpr.run.opening import Limits
     from forge_gdpr.run.plan import Plan
+    from forge_gdpr.run.preview import Preview
     from forge_gdpr.run.summary import Summary
     from forge_gdpr.settings import Settings
 
@@ -42,9 +47,18 @@ if TYPE_CHECKING:
     epilog=ending("forge-gdpr run --dry-run", *(c for c in ExitCode if c is not ExitCode.BUG)),
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be done; needs no API key.")
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(dir_okay=False),
+    help="With --dry-run: write here what would be deleted. Else: delete this and nobody else.",
+)
 @click.option("--check", is_flag=True, help="With --dry-run: ask Forge which of them exist.")
 @click.option("--limit", type=click.IntRange(1), help="Take at most this many.")
-@click.option("--expect", type=click.IntRange(0), help="Tonight so many may be due, not MAX_DUE.")
+@click.option(
+    "--expect", type=click.IntRange(0), help="Tonight so many may be due, whatever the guards say."
+)
+@click.option("--reason", type=CODE, help="With --expect: why, as a code, for the record.")
 @setting(options.CONCURRENCY)
 @setting(options.RATE)
 @setting(options.MAX_RUNTIME_S, "--max-runtime")
@@ -56,9 +70,11 @@ if TYPE_CHECKING:
 def run_command(
     ctx: click.Context,
     dry_run: bool,
+    plan_file: str | None,
     check: bool,
     limit: int | None,
     expect: int | None,
+    reason: str | None,
     concurrency: int | None,
     rate: float | None,
     max_runtime_s: float | None,
@@ -76,20 +92,35 @@ def run_command(
 
     if check and not dry_run:
         raise click.UsageError("--check goes with --dry-run")
+    if reason is not None and expect is None:
+        raise click.UsageError("--reason goes with --expect")
     settings = wiring.settings_with(concurrency=concurrency, rate=rate, max_runtime_s=max_runtime_s)
     limits = Limits(
         max_due=settings.max_due,
         cool_off_days=settings.cool_off_days,
         limit=limit,
         expected=expect,
+        reason=reason,
+        max_share=settings.max_share,
+        spike_factor=settings.spike_factor,
+        canary=settings.canary,
+        approved_only=settings.require_approval,
     )
     engine = wiring.migrated_engine(settings)
     if dry_run:
-        _show_plan(_planned(engine, settings, limits, check=check), output)
+        _show_preview(_previewed(engine, settings, limits, check=check), output)
+        if plan_file is not None:
+            _write_plan(engine, settings, limits, plan_file)
         return
+    if plan_file is not None:
+        limits = replace(limits, plan=_read_plan(settings, plan_file))
     if sys.stdin.isatty() and not yes:
-        plan = _planned(engine, settings, limits, check=False)
-        question = f"{plan.due} requests are due: delete these people at {settings.base_url}?"
+        count = (
+            _previewed(engine, settings, limits, check=False).due
+            if limits.plan is None
+            else len(limits.plan.ids)
+        )
+        question = f"{counted(count, 'request')} due: delete these people at {settings.base_url}?"
         if not click.confirm(question, err=True):
             return
     quiet_progress = quiet or not sys.stderr.isatty()
@@ -112,7 +143,7 @@ def _run(
 ) -> Summary:
     from importlib.metadata import version
 
-    from forge_gdpr.forge.erasure import Eraser, Steps
+    from forge_gdpr.forge.erasure import Eraser
     from forge_gdpr.run.nightly import Order, Surroundings, run
 
     order = Order(
@@ -128,7 +159,7 @@ def _run(
         legal=wiring.legal_clock(settings),
     )
     gate = wiring.gate_for(settings)
-    steps = Steps(erase_logs=settings.erase_logs, verify=settings.verify)
+    steps = _steps(settings)
     with wiring.client_for(settings, gate) as client:
         around = Surroundings(
             engine=engine,
@@ -142,24 +173,62 @@ def _run(
         return run(order, around)
 
 
-def _planned(engine: Engine, settings: Settings, limits: Limits, *, check: bool) -> Plan:
-    from forge_gdpr.run.plan import plan
+def _steps(settings: Settings) -> Steps:
+    from forge_gdpr.forge.erasure import Steps
+
+    return Steps(erase_logs=settings.erase_logs, verify=settings.verify)
+
+
+def _previewed(engine: Engine, settings: Settings, limits: Limits, *, check: bool) -> Preview:
+    from forge_gdpr.run.preview import preview
 
     if not check:
-        return plan(engine, limits)
+        return preview(engine, limits)
     with wiring.client_for(settings) as client:
         users = [(user.id, user.email) for user in client.list_users()]
-    return plan(engine, limits, users=users)
+    return preview(engine, limits, users=users)
 
 
-def _show_plan(plan: Plan, output: str) -> None:
+def _write_plan(engine: Engine, settings: Settings, limits: Limits, file: str) -> None:
+    from forge_gdpr.database.engine import now, reading
+    from forge_gdpr.run.plan import made
+
+    with reading(engine) as connection:
+        plan = made(
+            connection,
+            limits.due(now(connection)),
+            key=wiring.subject_key(settings),
+            legal=wiring.legal_clock(settings),
+            base_url=settings.base_url,
+            steps=_steps(settings).names,
+        )
+    try:
+        Path(file).write_text(plan.as_text(), encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"--plan {file} can't be written ({error.strerror})") from None
+    click.echo(f"{counted(len(plan.ids), 'request')} in {file}, sha256 {plan.sha256}", err=True)
+
+
+def _read_plan(settings: Settings, file: str) -> Plan:
+    from forge_gdpr.run.plan import read
+
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"--plan {file} can't be read ({type(error).__name__})") from None
+    plan = read(text, max_age_h=settings.plan_max_age_h)
+    plan.require_same(base_url=settings.base_url, steps=_steps(settings).names)
+    return plan
+
+
+def _show_preview(plan: Preview, output: str) -> None:
     if output == "json":
         echo_json(plan.as_json())
         return
     echo_table(
         ("tonight", "deadline", "requests"),
         [(g.fate, g.due_on or "not seen yet", g.count) for g in plan.groups],
-        title=f"{plan.due} requests are due; nobody was called, nothing was written",
+        title=f"{counted(plan.due, 'request')} due; nobody was deleted, nothing was written",
     )
     if plan.checked is not None:
         echo_table(("at Forge", "due requests"), list(plan.checked.items()))
@@ -181,7 +250,9 @@ def _show_summary(summary: Summary, output: str) -> None:
         f" {summary.left} still due; next deadline {summary.next_due_on or 'none'}"
     )
     if summary.at_risk:
-        click.echo(f"{summary.at_risk} open requests are late, or will be: see 'requests list'")
+        click.echo(
+            f"{counted(summary.at_risk, 'open request')} late, or will be: see 'requests list'"
+        )
 
 
 @contextmanager

@@ -26,6 +26,15 @@ class Steps:
     erase_logs: bool = False
     verify: bool = False
 
+    @property
+    def names(self) -> list[str]:
+        """The steps in their order, as the record names them."""
+        return [
+            *(["logs"] if self.erase_logs else []),
+            "account",
+            *(["verify"] if self.verify else []),
+        ]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:

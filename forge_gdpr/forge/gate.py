@@ -26,6 +26,7 @@ class Halt(StrEnum):
     UNPROVED = "unproved"  #: nothing shows that key, host and path are right
     CERTIFICATE = "certificate"
     DIRECTORY = "directory"  #: the list of users can't be had: who has an e-mail was left
+    CANARY = "canary"  #: the first deletions failed
     DATABASE = "database"
 
 

@@ -2,47 +2,82 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy import and_, case, false, func, not_, or_, select, true
 
 from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.lifecycle import OPEN, Status
 
 if TYPE_CHECKING:
-    from datetime import date
+    from collections.abc import Mapping
+    from datetime import date, datetime
 
     from sqlalchemy import ColumnElement, Connection
 
 _C = deletion_requests.c
 
 
-def is_due(now: datetime, cool_off_days: int) -> ColumnElement[bool]:
-    """Return the condition under which a request may be worked on now."""
-    return and_(
-        _C.status == Status.PENDING,
-        or_(_C.not_before.is_(None), _C.not_before <= now),
-        or_(_C.next_attempt_at.is_(None), _C.next_attempt_at <= now),
-        _C.received_at <= now - timedelta(days=cool_off_days),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """When a request may be worked on."""
+
+    now: datetime
+    cool_off_days: int = 0  #: not touched for so long after receipt
+    approved_only: bool = False
+
+    @property
+    def condition(self) -> ColumnElement[bool]:
+        """The same, for the database."""
+        return and_(
+            _C.status == Status.PENDING,
+            or_(_C.not_before.is_(None), _C.not_before <= self.now),
+            or_(_C.next_attempt_at.is_(None), _C.next_attempt_at <= self.now),
+            _C.received_at <= self.now - timedelta(days=self.cool_off_days),
+            _C.approved_by.is_not(None) if self.approved_only else true(),
+        )
 
 
-def count_due(connection: Connection, *, now: datetime, cool_off_days: int) -> int:
+def count_due(connection: Connection, due: Due) -> int:
     """Return how many requests are due, before any limit cuts them."""
     return connection.execute(
-        select(func.count()).select_from(deletion_requests).where(is_due(now, cool_off_days))
+        select(func.count()).select_from(deletion_requests).where(due.condition)
     ).scalar_one()
 
 
-def any_with_email(connection: Connection, *, now: datetime, cool_off_days: int) -> bool:
+def any_with_email(connection: Connection, due: Due) -> bool:
     """Say whether a due request has an e-mail, so that Forge's list of users is needed."""
     return bool(
         connection.execute(
-            select(_C.id).where(is_due(now, cool_off_days), _C.email.is_not(None)).limit(1)
+            select(_C.id).where(due.condition, _C.email.is_not(None)).limit(1)
         ).first()
     )
+
+
+def waiting(connection: Connection, *, today: date) -> Mapping[date, int]:
+    """Return how many pending requests that are not late yet have to be done by each date."""
+    alarm_on = _alarm_on()
+    rows = connection.execute(
+        select(alarm_on.label("day"), func.count())
+        .where(_C.status == Status.PENDING, not_(_at_risk(today)))
+        .group_by(alarm_on)
+    ).all()
+    return {row.day: row[1] for row in rows}
+
+
+def _alarm_on() -> ColumnElement[date]:
+    return func.coalesce(_C.alarm_on, _C.due_on)
+
+
+def _at_risk(today: date) -> ColumnElement[bool]:
+    """Late, or not to be tried before it is: compared as dates, which both databases can."""
+    later = (
+        func.coalesce(func.date(column) > _alarm_on(), false())
+        for column in (_C.next_attempt_at, _C.not_before)
+    )
+    return or_(_alarm_on() < today, *later)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +90,7 @@ class Deadlines:
 
 def deadlines(connection: Connection, *, today: date) -> Deadlines:
     """Return how the deadlines of all open requests stand; all of them have been admitted."""
-    alarm_on = func.coalesce(_C.alarm_on, _C.due_on)
-    late = alarm_on < today
-    # A time after the day's end, compared as dates, which both databases can.
-    too_late = or_(
-        *(func.date(column) > alarm_on for column in (_C.next_attempt_at, _C.not_before))
-    )
-    at_risk = func.sum(case((or_(late, too_late), 1), else_=0))
+    at_risk = func.sum(case((_at_risk(today), 1), else_=0))
     row = connection.execute(
         select(
             func.min(_C.due_on).label("next_due_on"),
@@ -81,14 +110,27 @@ class Group:
 
 
 #: What becomes of an open request tonight, in the order in which they are shown.
-FATES = ("due", "cool_off", "backoff", "held", "review", "running", "unknown_status")
+FATES = (
+    "due",
+    "cool_off",
+    "backoff",
+    "not_approved",
+    "held",
+    "review",
+    "running",
+    "unknown_status",
+)
 
 
-def groups(connection: Connection, *, now: datetime, cool_off_days: int) -> list[Group]:
+def groups(connection: Connection, due: Due) -> list[Group]:
     """Return the open requests by fate and deadline."""
     fate = case(
-        (is_due(now, cool_off_days), "due"),
-        (and_(_C.status == Status.PENDING, _C.next_attempt_at > now), "backoff"),
+        (due.condition, "due"),
+        (and_(_C.status == Status.PENDING, _C.next_attempt_at > due.now), "backoff"),
+        (
+            and_(_C.status == Status.PENDING, replace(due, approved_only=False).condition),
+            "not_approved",
+        ),
         (_C.status == Status.PENDING, "cool_off"),
         (_C.status.in_((Status.HELD, Status.REVIEW, Status.RUNNING)), _C.status),
         else_="unknown_status",
@@ -106,9 +148,7 @@ def _by_fate_then_date(group: Group) -> tuple[Any, ...]:
     return FATES.index(group.fate), group.due_on is None, group.due_on
 
 
-def due_identifiers(
-    connection: Connection, *, now: datetime, cool_off_days: int
-) -> list[tuple[str | None, str | None]]:
+def due_identifiers(connection: Connection, due: Due) -> list[tuple[str | None, str | None]]:
     """Return ``(forge_user_id, e-mail)`` of all due requests, for a dry run's check."""
-    rows = connection.execute(select(_C.forge_user_id, _C.email).where(is_due(now, cool_off_days)))
+    rows = connection.execute(select(_C.forge_user_id, _C.email).where(due.condition)).all()
     return [(row.forge_user_id, row.email) for row in rows]

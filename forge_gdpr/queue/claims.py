@@ -14,13 +14,14 @@ from sqlalchemy import bindparam, or_, select, true, update
 
 from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.lifecycle import FINAL, Event, Reason, Status, after
-from forge_gdpr.queue.backlog import is_due
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import date, datetime
 
     from sqlalchemy import Connection
+
+    from forge_gdpr.queue.backlog import Due
 
 _C = deletion_requests.c
 
@@ -49,11 +50,11 @@ def claim(
     *,
     run_id: str,
     most: int,
-    due_at: datetime,
+    due: Due,
     expires_at: datetime,
     now: datetime,
-    cool_off_days: int,
     with_email: bool,
+    among: Collection[int] | None = None,
 ) -> list[Claimed]:
     """Claim up to ``most`` due requests, the earliest deadline first.
 
@@ -64,17 +65,18 @@ def claim(
         connection: in a writing transaction.
         run_id: whose claim it is.
         most: at most so many.
-        due_at: due as of then: the run's opening, so that what a run puts off, it leaves alone.
+        due: as of the run's opening, so that what a run puts off, it leaves alone.
         expires_at: the end of the lease.
         now: the database's clock.
-        cool_off_days: requests are not touched for so long after receipt.
         with_email: also requests that have an e-mail; they need Forge's list of users.
+        among: only these; None: all.
     """
     admitted = _C.subject.is_not(None)
     understood = true() if with_email else _C.email.is_(None)
+    planned = true() if among is None else _C.id.in_(among)
     candidates = (
         select(_C.id)
-        .where(is_due(due_at, cool_off_days), admitted, understood)
+        .where(due.condition, admitted, understood, planned)
         .order_by(_C.due_on, _C.id)
         .limit(most)
         .with_for_update(skip_locked=True)
@@ -150,6 +152,17 @@ def fences(connection: Connection, request_ids: Collection[int]) -> Mapping[int,
         .with_for_update()
     ).all()  # in one go: row by row each would wait for the interpreter that the workers hold
     return {row.id: row.fence for row in rows}
+
+
+def still_claimed(connection: Connection, claimed: Collection[Claimed]) -> set[int]:
+    """Return the ids of those that are still as they were claimed: nobody put them on hold."""
+    rows = connection.execute(
+        select(_C.id, _C.fence).where(
+            _C.id.in_([one.id for one in claimed]), _C.status == Status.RUNNING
+        )
+    ).all()
+    fences = {row.id: row.fence for row in rows}
+    return {one.id for one in claimed if fences.get(one.id) == one.fence}
 
 
 _END: Final = (

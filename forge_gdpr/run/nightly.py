@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from forge_gdpr import forecast
 from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.engine import reading
 from forge_gdpr.database.schema import require_current
 from forge_gdpr.deadlines import LegalClock
 from forge_gdpr.errors import ExitCode, ForgeGdprError, GuardStoppedError, KeyRefusedError
+from forge_gdpr.forge.erasure import Erasure
 from forge_gdpr.forge.gate import Gate, Halt, HaltedError
 from forge_gdpr.forge.shapes import User
-from forge_gdpr.identity import Directory, Settled, Target, identify
+from forge_gdpr.identity import Directory
 from forge_gdpr.queue import backlog, claims
+from forge_gdpr.run.canary import Canary
+from forge_gdpr.run.claiming import Claimer, Job
 from forge_gdpr.run.clock import Clock
 from forge_gdpr.run.inbox import Inbox
 from forge_gdpr.run.opening import Limits, admit, close_run, guard, open_run, repair
 from forge_gdpr.run.pool import Pool
-from forge_gdpr.run.recorder import Attempt, Recorder, Rules
+from forge_gdpr.run.recorder import Recorder, Rules
 from forge_gdpr.run.summary import Summary, Tally
 from forge_gdpr.runids import RANDOM_BYTES, uuid7
 
@@ -31,9 +34,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from forge_gdpr.chain import Json
-    from forge_gdpr.forge.erasure import Eraser, Erasure
+    from forge_gdpr.forge.erasure import Eraser
     from forge_gdpr.pseudonyms import SubjectKey
-    from forge_gdpr.queue.claims import Claimed
 
 #: How often the main thread looks up from waiting: for a signal, a lease, the time.
 _LOOK_S: Final = 0.1
@@ -78,12 +80,6 @@ class Surroundings:
     progress: Callable[[int, int], None] = field(default=lambda _done, _due: None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    claimed: Claimed
-    user_id: str = field(repr=False)
-
-
 def run(order: Order, around: Surroundings) -> Summary:
     """Carry out the deletion requests that are due.
 
@@ -120,19 +116,22 @@ class _Night:
         self._recorder = recorder
         self._clock = recorder.clock
         self._tally = recorder.tally
+        self._inbox = Inbox(recorder, around.gate)
+        self._canary = Canary(order.limits.canary)
+        self._low_water = order.concurrency * 2
         self._due = 0
-        self._exhausted = False  # nothing more is claimed
         self._directory: Directory | None = None
         self._directory_failed = False
-        self._inbox = Inbox(recorder, around.gate)
+        self._stopping = False  # nothing more is claimed
         self._progress_s = 0.0
 
     def run(self) -> Summary:
         try:
             repair(self._recorder)
-            self._due = guard(self._recorder, self._order.limits)
+            self._judge()
             admit(self._recorder)
-            self._directory = self._fetched_directory()
+            if self._directory is None and not self._gate.halted and self._any_with_email():
+                self._fetch_directory()
             with Pool(self._erase, size=self._order.concurrency) as pool:
                 try:
                     self._work(pool)
@@ -145,25 +144,33 @@ class _Night:
             raise
         return self._closed()
 
-    def _erase(self, job: _Job) -> tuple[_Job, Erasure]:
+    def _judge(self) -> None:
+        """Ask the guards; one of them needs to know how many users Forge has."""
+        limits = self._order.limits
+        if limits.max_share:
+            self._fetch_directory()
+            if self._directory is None:
+                self._gate.halt(Halt.DIRECTORY)
+                return
+        users = None if self._directory is None else len(self._directory)
+        self._due = guard(self._recorder, limits, users=users)
+
+    def _erase(self, job: Job) -> tuple[Job, Erasure]:
         # A thread has a log context of its own.
         run_id, request_id = self._recorder.rules.run_id, job.claimed.id
         with structlog.contextvars.bound_contextvars(run_id=run_id, request_id=request_id):
             return job, self._around.eraser.erase(job.user_id)
 
-    def _fetched_directory(self) -> Directory | None:
-        """Return Forge's users, None if no due request has an e-mail, or they can't be listed.
-
-        Fetched by a thread of its own, so that a signal is seen meanwhile. Without the list the
-        requests that have an e-mail are left as they are; the others go on.
-        """
+    def _any_with_email(self) -> bool:
         with reading(self._around.engine) as connection:
-            if not backlog.any_with_email(
-                connection,
-                now=self._clock.opened_at,
-                cool_off_days=self._order.limits.cool_off_days,
-            ):
-                return None
+            return backlog.any_with_email(connection, self._order.limits.due(self._clock.opened_at))
+
+    def _fetch_directory(self) -> None:
+        """Fetch Forge's users, by a thread of its own, so that a signal is seen meanwhile.
+
+        If they can't be listed the requests that have an e-mail are left as they are; the others
+        go on.
+        """
         try:
             with Pool[str, list[User]](self._listed, size=1) as pool:
                 pool.submit("GET /user")
@@ -176,26 +183,32 @@ class _Night:
             self._directory_failed = True
             structlog.get_logger().warning("directory.unavailable", why=str(error))
         else:
-            return Directory((user.id, user.email) for user in listed[0])
-        return None
+            self._directory = Directory((user.id, user.email) for user in listed[0])
 
     def _listed(self, _job: str) -> list[User]:
         return self._around.eraser.list_users()
 
-    def _work(self, pool: Pool[_Job, tuple[_Job, Erasure]]) -> None:
-        low_water = self._order.concurrency * 2
+    def _work(self, pool: Pool[Job, tuple[Job, Erasure]]) -> None:
+        claimer = Claimer(
+            self._recorder,
+            self._order.limits,
+            batch=self._order.batch,
+            directory=self._directory,
+        )
+        ready: list[Job] = []  # claimed, and not handed out yet
         while True:
             self._look_up()
-            if not self._exhausted and pool.outstanding <= low_water:
-                self._claim(pool)
-            if pool.outstanding == 0 and self._exhausted:
+            self._claim(claimer, ready, pool.outstanding)
+            self._submit(ready, pool)
+            if pool.outstanding == 0 and (self._stopping or claimer.exhausted) and not ready:
                 break
-            if pool.outstanding > low_water:
+            if pool.outstanding > self._low_water:
                 # Workers are many and busy: waking up for every answer would only take the
                 # interpreter away from them.
                 self._gate.wait(_NAP_S)
-            answers = pool.take(_LOOK_S)
+            answers = pool.take(_LOOK_S if pool.outstanding else 0)
             for job, erasure in answers:
+                self._canary.note(erasure.verdict)
                 self._inbox.put(job.claimed, erasure)
             self._inbox.write_if_due(idle=not answers)
             self._recorder.renew_if_due()
@@ -203,57 +216,40 @@ class _Night:
         if self._directory_failed:
             self._gate.halt(Halt.DIRECTORY)
 
+    def _claim(self, claimer: Claimer, ready: list[Job], outstanding: int) -> None:
+        """Claim what the workers will need soon; until the canary is over, one at a time."""
+        if self._canary.has_failed and self._due > self._tally.claimed:
+            self._gate.halt(Halt.CANARY)
+            self._stopping = True
+        if self._stopping or claimer.exhausted:
+            return
+        waiting = outstanding + len(ready)
+        if not self._canary.is_over:
+            ready += claimer.claim(1) if waiting == 0 else []
+        elif waiting <= self._low_water:
+            ready += claimer.claim()
+
+    def _submit(self, ready: list[Job], pool: Pool[Job, tuple[Job, Erasure]]) -> None:
+        """Hand out jobs, but not of requests that were put on hold since they were claimed."""
+        if not ready or pool.outstanding > self._low_water:
+            return
+        jobs = ready[: 2 * self._low_water]
+        del ready[: len(jobs)]
+        with reading(self._around.engine) as connection:
+            claimed = claims.still_claimed(connection, [job.claimed for job in jobs])
+        for job in jobs:
+            if job.claimed.id in claimed:
+                pool.submit(job)
+            else:
+                self._inbox.put(job.claimed, Erasure(verdict=None))
+
     def _look_up(self) -> None:
         """See to what comes from outside: a signal, the time, a halt."""
         if self._around.stop.signal is not None:
             self._gate.halt(Halt.SIGNAL)
         late = self._clock.elapsed_s() >= self._order.max_runtime_s
-        self._exhausted = self._exhausted or late or self._gate.halted
+        self._stopping = self._stopping or late or self._gate.halted
         self._report_progress()
-
-    def _claim(self, pool: Pool[_Job, tuple[_Job, Erasure]]) -> None:
-        limit = self._order.limits.limit
-        left = self._order.batch if limit is None else limit - self._tally.claimed
-        most = min(self._order.batch, left)
-        claimed: list[Claimed] = []
-        jobs: list[_Job] = []
-        if most > 0:
-            with self._recorder.transaction() as connection:
-                now = self._clock.now()
-                claimed = claims.claim(
-                    connection,
-                    run_id=self._recorder.rules.run_id,
-                    most=most,
-                    due_at=self._clock.opened_at,
-                    expires_at=now + timedelta(seconds=self._order.lease_s),
-                    now=now,
-                    cool_off_days=self._order.limits.cool_off_days,
-                    with_email=self._directory is not None,
-                )
-                self._recorder.append(connection, [self._recorder.started(c) for c in claimed])
-                jobs, settled = self._identified(claimed)
-                claims.note_user_ids(
-                    connection,
-                    {j.claimed.id: j.user_id for j in jobs if j.claimed.forge_user_id is None},
-                )
-                if settled:
-                    self._recorder.write(connection, settled)
-        # Committed: from here on Forge may be called for them.
-        self._tally.claimed += len(claimed)
-        self._exhausted = len(claimed) < most or most == 0
-        for job in jobs:
-            pool.submit(job)
-
-    def _identified(self, claimed: list[Claimed]) -> tuple[list[_Job], list[Attempt]]:
-        jobs: list[_Job] = []
-        settled: list[Attempt] = []
-        for one in claimed:
-            match identify(user_id=one.forge_user_id, email=one.email, directory=self._directory):
-                case Target(user_id):
-                    jobs.append(_Job(claimed=one, user_id=user_id))
-                case Settled() as end:
-                    settled.append(Attempt(claimed=one, result=end))
-        return jobs, settled
 
     def _report_progress(self) -> None:
         done = sum(self._tally.became.values())
@@ -264,13 +260,17 @@ class _Night:
 
     def _closed(self) -> Summary:
         limits = self._order.limits
+        today = self._order.legal.day_of(self._clock.now())
         with reading(self._around.engine) as connection:
-            standing = backlog.deadlines(
-                connection, today=self._order.legal.day_of(self._clock.now())
-            )
-            left = backlog.count_due(
-                connection, now=self._clock.opened_at, cool_off_days=limits.cool_off_days
-            )
+            standing = backlog.deadlines(connection, today=today)
+            left = backlog.count_due(connection, limits.due(self._clock.opened_at))
+            waiting = backlog.waiting(connection, today=today)
+        # A run that was halted, or had a plan of its own, says nothing about other nights' pace.
+        cut_short = self._gate.halt_reason is not None or limits.plan is not None
+        says_pace = left > 0 and self._tally.claimed > 0 and not cut_short
+        missed = (
+            forecast.missed(waiting, per_night=self._tally.claimed, today=today) if says_pace else 0
+        )
         tally = self._tally
         summary = Summary(
             run_id=self._recorder.rules.run_id,
@@ -286,13 +286,14 @@ class _Night:
             became=dict(tally.became),
             left=left,
             next_due_on=standing.next_due_on,
-            at_risk=standing.at_risk,
+            at_risk=standing.at_risk + missed,
             halt=self._gate.halt_reason,
             signal=self._around.stop.signal,
         )
         figures: dict[str, Json] = {
             "due": summary.due,
             "claimed": summary.claimed,
+            "left": summary.left,
             "outcomes": {k.value: v for k, v in sorted(summary.outcomes.items())},
             "exit_code": int(summary.exit_code),
         }

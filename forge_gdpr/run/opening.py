@@ -9,22 +9,27 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import insert, select, update
 
 from forge_gdpr.audit.events import Ended, Entry, EventName
-from forge_gdpr.audit.history import Past, pasts
+from forge_gdpr.audit.history import Past, closings, pasts
 from forge_gdpr.audit.record import append_main, head_of
 from forge_gdpr.database.engine import reading, writing
 from forge_gdpr.database.tables import runs
 from forge_gdpr.errors import GuardStoppedError
-from forge_gdpr.guards import max_due
+from forge_gdpr.guards import RUNS, Bounds, Night, guarded
 from forge_gdpr.lifecycle import Status
 from forge_gdpr.queue import admission, backlog, claims
+from forge_gdpr.queue.backlog import Due
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     from sqlalchemy import Connection, Engine
 
     from forge_gdpr.chain import Json
     from forge_gdpr.queue.admission import Admitted
     from forge_gdpr.queue.claims import Claimed, End
     from forge_gdpr.run.clock import Clock
+    from forge_gdpr.run.plan import Plan
     from forge_gdpr.run.recorder import Recorder, Rules
 
 #: Rows repaired or admitted in one transaction.
@@ -39,6 +44,26 @@ class Limits:
     cool_off_days: int
     limit: int | None = None
     expected: int | None = None
+    reason: str | None = None  #: why the guards are overridden tonight: a code
+    max_share: float = 0.0
+    spike_factor: float = 0.0
+    canary: int = 0
+    approved_only: bool = False
+    plan: Plan | None = None  #: only what stands in it is done
+
+    @property
+    def bounds(self) -> Bounds:
+        """What the guards allow."""
+        return Bounds(
+            max_due=self.max_due,
+            max_share=self.max_share,
+            spike_factor=self.spike_factor,
+            expected=self.expected,
+        )
+
+    def due(self, now: datetime) -> Due:
+        """Return which requests may be worked on at a moment."""
+        return Due(now=now, cool_off_days=self.cool_off_days, approved_only=self.approved_only)
 
 
 def open_run(engine: Engine, clock: Clock, rules: Rules, limits: Limits, *, version: str) -> None:
@@ -46,6 +71,8 @@ def open_run(engine: Engine, clock: Clock, rules: Rules, limits: Limits, *, vers
     details: dict[str, Json] = {"version": version, "subject_key": rules.subject_key.id}
     if limits.limit is not None:
         details["limit"] = limits.limit
+    if limits.plan is not None:
+        details["plan"] = limits.plan.sha256
     opened = Entry(
         event=EventName.RUN_OPENED, run_id=rules.run_id, actor=rules.actor, details=details
     )
@@ -82,30 +109,50 @@ def repair(recorder: Recorder) -> None:
             _close(connection, run_id, recorder.clock, {"recovered": True}, recorder.rules.actor)
 
 
-def guard(recorder: Recorder, limits: Limits) -> int:
+def guard(recorder: Recorder, limits: Limits, *, users: int | None = None) -> int:
     """Judge the true backlog, before any limit cuts it, and return how many are due.
+
+    Args:
+        recorder: of the run that wants to start.
+        limits: its bounds, and its plan if it has one; then only what is planned is counted.
+        users: how many Forge has; None if nobody asked.
 
     Raises:
         GuardStoppedError: the run must not start.
     """
+    due = limits.due(recorder.clock.opened_at)
     with reading(recorder.engine) as connection:
-        due = backlog.count_due(
-            connection, now=recorder.clock.opened_at, cool_off_days=limits.cool_off_days
-        )
-    verdict = max_due(due, limit=limits.max_due, expected=limits.expected)
+        if limits.plan is not None:
+            limits.plan.require_unchanged(connection, due, key=recorder.rules.subject_key)
+            count = len(limits.plan.ids)
+        else:
+            count = backlog.count_due(connection, due)
+        earlier = [body["due"] for body in closings(connection, most=RUNS) if "due" in body]
+    verdict = guarded(Night(due=count, users=users, earlier=earlier), limits.bounds)
     if verdict.stops is not None:
         raise GuardStoppedError(verdict.stops)
     if verdict.overridden:
-        details: dict[str, Json] = {"guard": "max_due", "due": due, "allowed": limits.expected}
-        entry = Entry(
+        _record_override(recorder, limits, verdict.overridden, count)
+    return count
+
+
+def _record_override(recorder: Recorder, limits: Limits, guards: Sequence[str], count: int) -> None:
+    entries = [
+        Entry(
             event=EventName.GUARD_OVERRIDDEN,
             run_id=recorder.rules.run_id,
             actor=recorder.rules.actor,
-            details=details,
+            details={
+                "guard": name,
+                "due": count,
+                "allowed": limits.expected,
+                "reason": limits.reason,
+            },
         )
-        with recorder.transaction() as connection:
-            append_main(connection, [entry], at=recorder.clock.now())
-    return due
+        for name in guards
+    ]
+    with recorder.transaction() as connection:
+        append_main(connection, entries, at=recorder.clock.now())
 
 
 def admit(recorder: Recorder) -> None:

@@ -27,6 +27,8 @@ ADVICE: Final[Mapping[Halt, str]] = {
     " and FORGE_GDPR_CA_FILE, then run again",
     Halt.DIRECTORY: "Forge's list of users can't be fetched: requests with an e-mail are left as"
     " they were; see 'forge-gdpr users list', then run again",
+    Halt.CANARY: "the first deletions failed, so the others were not begun: see why with"
+    " 'forge-gdpr requests list --status review', or run once with FORGE_GDPR_CANARY=0",
     Halt.DATABASE: "the database failed: what was in flight is repaired by the next run",
 }
 
@@ -37,6 +39,7 @@ _HALT_CODES: Final[Mapping[Halt, ExitCode]] = {
     Halt.UNPROVED: ExitCode.FORGE_UNAVAILABLE,
     Halt.CERTIFICATE: ExitCode.FORGE_UNAVAILABLE,
     Halt.DIRECTORY: ExitCode.FORGE_UNAVAILABLE,
+    Halt.CANARY: ExitCode.GUARD_STOPPED,
     Halt.DATABASE: ExitCode.DATABASE,
 }
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import world
 
 from forge_gdpr import options
 from forge_gdpr.cli import main
@@ -78,10 +77,8 @@ def told(text: str) -> str:
 
 
 def demo() -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "forge_gdpr", "demo"], capture_output=True, check=True, text=True
-    )
-    return re.sub(r"/\S+/forge-gdpr-demo-\w+", "/var/lib/demo", done.stdout).strip()
+    told = world.demo().stdout
+    return re.sub(r"/\S+/forge-gdpr-demo-\w+", "/var/lib/demo", told).strip()
 
 
 BLOCKS = {"settings": settings_table, "exit codes": codes_table, "commands": commands_table}

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import ssl
 import threading
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 import pytest
 import trustme
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from world import AT_ONCE, KEY, client
+from world import AT_ONCE, KEY, client, raw_server
 
 from forge_gdpr.answers import Verdict
 from forge_gdpr.errors import (
     ConfigurationError,
     ForgeRejectedError,
     ForgeUnavailableError,
-    InvalidUserIdError,
     KeyRefusedError,
     NotFoundError,
 )
@@ -32,7 +27,7 @@ from forge_gdpr.retries import RetryPolicy
 from forge_gdpr.sandbox import Fault, FaultKind, Sandbox, generated_user
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import socket
     from pathlib import Path
 
 ADA = generated_user(0)
@@ -117,41 +112,6 @@ def test_the_proxy_setting_has_one(sandbox: Sandbox) -> None:
     with client("http://127.0.0.1:9/forge/2021-12", proxy=proxy) as forge:
         assert forge.call("DELETE", "user", ADA.id).status == 200
     assert sandbox.seen[-1].target.startswith("http://127.0.0.1:9/")
-
-
-@contextlib.contextmanager
-def raw_server(behave: object) -> Iterator[str]:
-    """Serve each connection with ``behave(socket)`` in a thread."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    threads = []
-
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            thread = threading.Thread(target=_guarded, args=(connection,), daemon=True)
-            threads.append(thread)
-            thread.start()
-
-    def _guarded(connection: socket.socket) -> None:
-        with connection:
-            try:
-                behave(connection)  # type: ignore[operator]
-            except OSError:
-                return
-
-    acceptor = threading.Thread(target=serve, daemon=True)
-    acceptor.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/forge"
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        acceptor.join()
-        for thread in threads:
-            thread.join()
 
 
 @pytest.mark.parametrize("kind", [FaultKind.DRIP, FaultKind.DRIP_BODY])
@@ -343,49 +303,3 @@ def test_logs_that_stay_keep_the_account(sandbox: Sandbox) -> None:
         erasure = Eraser(forge, Steps(erase_logs=True)).erase(ADA.id)
     assert erasure.verdict is Verdict.TRANSIENT
     assert len(sandbox.users) == 30
-
-
-@settings(max_examples=300, deadline=None)
-@given(user_id=st.text(max_size=140) | st.sampled_from([".", "..", "", "a/b", "%2e%2e", "…"]))
-def test_no_id_leaves_its_place_in_the_path(user_id: str, wire: Wire) -> None:
-    before = len(wire.targets)
-    try:
-        wire.delete(user_id)
-    except InvalidUserIdError:
-        assert len(wire.targets) == before
-        return
-    assert len(wire.targets) == before + 1
-    target = wire.targets[-1]
-    assert target.startswith(b"/forge/user/")
-    segment = target.removeprefix(b"/forge/user/")
-    assert segment
-    assert not set(segment) & set(b"/?#\\ ")
-    assert unquote(segment.decode()) == user_id
-    assert segment.replace(b".", b"")
-
-
-class Wire:
-    """A client and a raw socket that notes each request target as it came."""
-
-    def __init__(self, delete: object, targets: list[bytes]) -> None:
-        self._delete = delete
-        self.targets = targets
-
-    def delete(self, user_id: str) -> None:
-        self._delete("DELETE", "user", user_id)  # type: ignore[operator]
-
-
-@pytest.fixture(scope="module")
-def wire() -> Iterator[Wire]:
-    targets: list[bytes] = []
-
-    def answer(connection: socket.socket) -> None:
-        stream = connection.makefile("rb")
-        while line := stream.readline():
-            targets.append(line.split(b" ", 1)[1].rsplit(b" ", 1)[0])
-            while stream.readline().strip():
-                pass
-            connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{"success":true}')
-
-    with raw_server(answer) as url, client(url) as forge:
-        yield Wire(forge.call, targets)

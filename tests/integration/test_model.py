@@ -423,10 +423,9 @@ class Nights(RuleBasedStateMachine):
                     connection,
                     run_id=run.id,
                     most=most,
-                    due_at=run.clock.opened_at,
+                    due=LIMITS.due(run.clock.opened_at),
                     expires_at=self.now + timedelta(seconds=LEASE_S),
                     now=self.now,
-                    cool_off_days=COOL_OFF_DAYS,
                     with_email=with_email,
                 )
                 run.recorder.append(connection, [run.recorder.started(one) for one in got])

@@ -18,7 +18,7 @@ from forge_gdpr.lifecycle import Outcome, Status
 from forge_gdpr.pseudonyms import Kind
 from forge_gdpr.run.nightly import Stop
 from forge_gdpr.run.opening import Limits
-from forge_gdpr.run.plan import plan
+from forge_gdpr.run.preview import preview
 from forge_gdpr.sandbox import Fault, FaultKind, Sandbox, User, generated_user
 
 if TYPE_CHECKING:
@@ -685,7 +685,7 @@ def test_a_dry_run_says_what_would_be_and_touches_nothing(engine: Engine, sandbo
     )
     before = fetch(engine, "SELECT * FROM deletion_requests ORDER BY id")
     users = [(user.id, user.email) for user in sandbox.users]
-    answer = plan(engine, Limits(max_due=2, cool_off_days=0), users=users)
+    answer = preview(engine, Limits(max_due=2, cool_off_days=0), users=users)
     assert [(g.fate, g.due_on, g.count) for g in answer.groups] == [
         ("due", None, 3),
         ("cool_off", None, 1),

@@ -117,6 +117,8 @@ def test_json_is_read_only_when_it_is_whole() -> None:
         Reply(status=200, body=b"{}", cut=True).json()
     with pytest.raises(ValueError, match="Expecting value"):
         Reply(status=200).json()
+    with pytest.raises(ValueError, match=r"^the body is nested too deeply$"):
+        Reply(status=200, body=b"[" * 60_000).json()
 
 
 def test_a_plain_reply_has_nothing_but_a_status() -> None:

@@ -1,6 +1,8 @@
 """What ties one audit event to the one before it."""
 
 import hashlib
+import time
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,9 +11,11 @@ from builders import moderately
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forge_gdpr.chain import GENESIS, Head, canonical, seal
+from forge_gdpr.chain import GENESIS, Head, canonical, seal, written_time
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from forge_gdpr.chain import Json
 
 NAMES = st.text(st.characters(max_codepoint=0x7F), max_size=6)
@@ -116,3 +120,39 @@ def test_no_two_events_share_a_seal(one: tuple[str, str], other: tuple[str, str]
 def test_what_is_no_hash_is_refused(previous: str, told: str | None) -> None:
     with pytest.raises(ValueError, match=told):
         seal(previous, "{}")
+
+
+@pytest.fixture
+def machine_in_tokyo(monkeypatch: pytest.MonkeyPatch) -> "Iterator[None]":
+    monkeypatch.setenv("TZ", "JST-9")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("machine_in_tokyo")
+@pytest.mark.parametrize(
+    ("at", "text"),
+    [
+        pytest.param(
+            datetime(2026, 3, 31, 2, 30, 15, 250_000, tzinfo=UTC),
+            "2026-03-31T02:30:15.250000Z",
+            id="UTC",
+        ),
+        pytest.param(
+            datetime(2026, 3, 31, 2, 30, 15, tzinfo=UTC),
+            "2026-03-31T02:30:15.000000Z",
+            id="whole seconds",
+        ),
+        pytest.param(
+            datetime(2026, 3, 31, 2, 30, 15, 1, tzinfo=timezone(timedelta(hours=5))),
+            "2026-03-30T21:30:15.000001Z",
+            id="another zone, and another day there",
+        ),
+    ],
+)
+def test_a_time_is_written_in_one_way_whatever_zone_it_or_the_machine_is_in(
+    at: datetime, text: str
+) -> None:
+    assert written_time(at) == text

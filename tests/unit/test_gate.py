@@ -55,6 +55,7 @@ def test_the_halts_have_their_names() -> None:
         "unproved",
         "certificate",
         "directory",
+        "canary",
         "database",
     ]
 

@@ -34,6 +34,8 @@ from forge_gdpr.identifiers import LONGEST_USER_ID, is_safe_user_id, normalised_
         pytest.param("\u7530\u4e2d", id="kanji"),
         pytest.param("\U0001f600", id="emoji"),
         pytest.param("a\u2044b", id="fraction slash, which stays what it is"),
+        pytest.param("a.;b", id="dot before a semicolon, but not alone"),
+        pytest.param("...;", id="three dots before a semicolon"),
     ],
 )
 def test_an_id_that_is_one_segment_is_safe(user_id: str) -> None:
@@ -94,6 +96,10 @@ def test_what_a_segment_holds_unquoted_is_safe_by_itself(character: str) -> None
         pytest.param("a\ud800b", id="lone high surrogate"),
         pytest.param("a\udfffb", id="lone low surrogate"),
         pytest.param("\U000e0041", id="tag"),
+        pytest.param(".;", id="dot, where a segment ends at its semicolon"),
+        pytest.param("..;", id="dot dot, where a segment ends at its semicolon"),
+        pytest.param(".;a=b", id="dot with a parameter"),
+        pytest.param("..;a=b", id="dot dot with a parameter"),
     ],
 )
 def test_an_id_that_could_change_the_path_is_refused(user_id: str) -> None:
@@ -108,6 +114,7 @@ def test_an_id_that_could_change_the_path_is_refused(user_id: str) -> None:
         pytest.param("\u2025", "..", id="two dot leader"),
         pytest.param("\u2026", "...", id="ellipsis"),
         pytest.param("\ufe52.", "..", id="small dot"),
+        pytest.param("\u2025\uff1b", "..;", id="two dot leader, full-width semicolon"),
         pytest.param("a\uff0fb", "a/b", id="full-width slash"),
         pytest.param("a\u2100b", "aa/cb", id="account of"),
         pytest.param("a\u2105b", "ac/ob", id="care of"),

@@ -226,6 +226,9 @@ def test_a_deferral_doubles_up_to_half_a_day(attempts: int, wait: timedelta) -> 
         pytest.param(1, 901.0, timedelta(seconds=901), id="a second more"),
         pytest.param(9, 46_800.0, timedelta(hours=13), id="more than the cap"),
         pytest.param(9, 36_000.0, timedelta(hours=12), id="less than the cap"),
+        pytest.param(9, 86_399.0, timedelta(seconds=86_399), id="a second less than a day"),
+        pytest.param(9, 86_401.0, timedelta(days=1), id="more than a day"),
+        pytest.param(9, float("inf"), timedelta(days=1), id="for ever"),
     ],
 )
 def test_of_a_deferral_and_a_retry_after_the_longer_is_kept(
