@@ -71,7 +71,7 @@ def test_a_dry_run_needs_no_key_and_calls_nobody(
     insert(engine, {"forge_user_id": ADA.id})
     done = program("run", "--dry-run", FORGE_GDPR_API_KEY="")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "1 requests are due; nobody was called" in done.stdout
+    assert "1 request is due; nobody was deleted" in done.stdout
     assert [seen.method for seen in sandbox.seen] == []
     checked = json.loads(program("run", "--dry-run", "--check", "--output", "json").stdout)
     assert checked["checked"] == {"exists": 1}
@@ -299,7 +299,7 @@ def test_at_a_terminal_it_asks_first(program: Program, engine: Engine, sandbox: 
     _told, said = process.communicate(timeout=30)
     os.close(parent)
     os.close(child)
-    assert "1 requests are due: delete these people at" in said
+    assert "1 request is due: delete these people at" in said
     assert (process.returncode, sandbox.seen) == (0, ())
 
 

