@@ -27,7 +27,7 @@ GDPR_MONTHS: Final = 1
 GDPR_MONTHS_EXTENDED: Final = 3
 #: As many days as the shortest month has: whoever is done by then is in time under every regime.
 ALARM_DAYS: Final = 28
-#: Beyond it no date can be computed: a careless `9999-12-31` must not stop a night.
+#: Later moments count as this day: a careless `9999-12-31` must not stop a night.
 _LATEST: Final = date(9990, 1, 1)
 _SATURDAY: Final = 5
 
@@ -36,7 +36,8 @@ _SATURDAY: Final = 5
 class LegalClock:
     """Counts legal days as one controller does.
 
-    An unknown regime is counted as GDPR, the shortest of them.
+    An unknown regime gets the earliest date that any of them gives: a month is always less than
+    45 days, but three months can be 92, which is more than CCPA's 90.
     """
 
     zone: tzinfo = UTC
@@ -79,15 +80,22 @@ class LegalClock:
         return min(due, self._received_on(received_at) + timedelta(days=ALARM_DAYS))
 
     def _received_on(self, received_at: datetime) -> date:
-        # Compared first: the last hours of the year 9999 have no day in an eastern zone.
-        early_enough = received_at.astimezone(UTC).date() < _LATEST
-        return self.day_of(received_at) if early_enough else _LATEST
+        try:
+            return min(self.day_of(received_at), _LATEST)
+        except OverflowError:  # the calendar's first and last hours have no day in every zone
+            return date.min if received_at.year == date.min.year else _LATEST
 
     def _due_on(self, regime: str, received_at: datetime, *, months: int, days: int) -> date:
         received_on = self._received_on(received_at)
-        if regime == Regime.CCPA:
-            return received_on + timedelta(days=days)
-        return self._working_day(received_on + relativedelta(months=months))
+        by_days = received_on + timedelta(days=days)
+        by_months = self._working_day(received_on + relativedelta(months=months))
+        match regime:
+            case Regime.CCPA:
+                return by_days
+            case Regime.GDPR | Regime.UK_GDPR:
+                return by_months
+            case _:
+                return min(by_months, by_days)
 
     def _working_day(self, day: date) -> date:
         if self.holidays is None:

@@ -12,11 +12,13 @@ from forge_gdpr.cli.audit import audit
 from forge_gdpr.cli.db import db
 from forge_gdpr.cli.demo import demo_command
 from forge_gdpr.cli.errors import ErrorsAsExitCodes
+from forge_gdpr.cli.imports import import_command
 from forge_gdpr.cli.intake import add_command
 from forge_gdpr.cli.report import report_command
 from forge_gdpr.cli.requests import requests
 from forge_gdpr.cli.run import run_command
 from forge_gdpr.cli.sandbox import sandbox_command
+from forge_gdpr.cli.steering import STEERING
 from forge_gdpr.cli.users import users
 
 
@@ -44,3 +46,6 @@ for command in (
     main.add_command(command)
 
 requests.add_command(add_command)
+requests.add_command(import_command)
+for steering in STEERING:
+    requests.add_command(steering)

@@ -9,7 +9,7 @@ import click
 
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import echo_json
-from forge_gdpr.cli.parameters import ending, output_option
+from forge_gdpr.cli.parameters import actor_option, ending, login_name, output_option
 from forge_gdpr.deadlines import Regime
 from forge_gdpr.errors import ExitCode
 
@@ -29,6 +29,7 @@ _CODES = (ExitCode.OK, ExitCode.USAGE, ExitCode.CONFIGURATION, ExitCode.DATABASE
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
     help="When the person asked, UTC.  [default: now]",
 )
+@actor_option
 @output_option
 def add_command(
     user_id: str | None,
@@ -36,6 +37,7 @@ def add_command(
     reference: str | None,
     regime: str,
     received_at: datetime | None,
+    actor: str | None,
     output: str,
 ) -> None:
     """Add a request by hand; safe to repeat with the same reference.
@@ -45,14 +47,16 @@ def add_command(
     """
     from forge_gdpr.database.engine import writing
     from forge_gdpr.queue import intake
+    from forge_gdpr.queue.checks import NewRequest
 
     engine = wiring.migrated_engine(wiring.settings_with())
-    new = intake.NewRequest(
+    new = NewRequest(
         user_id=_typed(user_id),
         email=_typed(email),
         reference=reference,
         regime=regime,
         received_at=None if received_at is None else received_at.replace(tzinfo=UTC),
+        created_by=actor or login_name(),
     )
     with writing(engine) as connection:
         request_id, is_new = intake.add(connection, new)

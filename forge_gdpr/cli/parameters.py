@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from forge_gdpr.errors import MEANINGS, ExitCode
+from forge_gdpr.lifecycle import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from forge_gdpr.options import Option
+    from forge_gdpr.queue.listing import Wanted
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
@@ -60,6 +63,43 @@ class Code(click.ParamType[str]):
 
 
 CODE: Final = Code()
+
+_FILTERS: Final = (
+    click.option("--status", type=click.Choice([s.value for s in Status]), help="Only these."),
+    click.option("--because", type=CODE, help="Only those with this status_reason."),
+    click.option("--reference", help="Only the one with this reference."),
+    click.option("--due-before", type=click.DateTime(["%Y-%m-%d"]), help="Only those due before."),
+    click.option("--older-than", type=click.IntRange(0), help="Received over so many days ago."),
+)
+
+
+def filters(command: Command) -> Command:
+    """Add the options that say which requests are meant."""
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
+
+
+def wanted_of(
+    *,
+    status: str | None,
+    because: str | None,
+    reference: str | None,
+    due_before: datetime | None,
+    older_than: int | None,
+) -> Wanted:
+    """Return what the filters mean."""
+    from forge_gdpr.queue.listing import Wanted
+
+    now = datetime.now(UTC)
+    return Wanted(
+        status=status,
+        reason=because,
+        reference=reference,
+        due_before=None if due_before is None else due_before.date(),
+        received_before=None if older_than is None else now - timedelta(days=older_than),
+    )
+
 
 output_option = click.option(
     "--output",

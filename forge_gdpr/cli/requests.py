@@ -9,9 +9,8 @@ import click
 
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import echo_json, echo_table
-from forge_gdpr.cli.parameters import ending, output_option
+from forge_gdpr.cli.parameters import ending, filters, output_option, wanted_of
 from forge_gdpr.errors import ExitCode
-from forge_gdpr.lifecycle import Status
 
 _CODES = (ExitCode.OK, ExitCode.USAGE, ExitCode.CONFIGURATION, ExitCode.DATABASE)
 
@@ -22,18 +21,17 @@ def requests() -> None:
 
 
 @requests.command("list", epilog=ending("forge-gdpr requests list --status review", *_CODES))
-@click.option("--status", type=click.Choice([s.value for s in Status]), help="Only these.")
-@click.option("--reference", help="Only the one with this reference.")
+@filters
 @click.option("--limit", type=click.IntRange(1), default=100, help="At most so many.")
 @output_option
-def list_requests(status: str | None, reference: str | None, limit: int, output: str) -> None:
+def list_requests(limit: int, output: str, **wanted: Any) -> None:  # noqa: ANN401  # the filters
     """List requests, the earliest deadline first; the person is not shown."""
     from forge_gdpr.database.engine import reading
     from forge_gdpr.queue import listing
 
     engine = wiring.migrated_engine(wiring.settings_with())
     with reading(engine) as connection:
-        found = list(listing.listed(connection, status=status, reference=reference, most=limit))
+        found = list(listing.listed(connection, wanted_of(**wanted), most=limit))
     if output == "json":
         echo_json([one.as_json() for one in found])
         return

@@ -115,10 +115,13 @@ def legal_clock(settings: Settings) -> LegalClock:
         ) from None
     if settings.holidays is None:
         return LegalClock(zone=zone)
-    from holidays import country_holidays  # 70 ms, and few need it
+    from holidays import country_holidays, list_supported_countries  # 70 ms, and few need it
 
     country, _, subdivision = settings.holidays.partition("-")
     try:
+        # The package would also take a name of one of its classes, or of a stock exchange.
+        if country not in list_supported_countries():
+            raise NotImplementedError
         return LegalClock(zone=zone, holidays=country_holidays(country, subdiv=subdivision or None))
     except NotImplementedError:
         raise ConfigurationError(

@@ -1,34 +1,56 @@
-"""New requests, typed by a person. Applications insert with plain SQL."""
+"""New requests, typed by a person or read from a file. Applications insert with plain SQL."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import insert, select
 
+from forge_gdpr.database import engine
 from forge_gdpr.database.tables import deletion_requests
-from forge_gdpr.errors import InvalidUserIdError, NotFoundError
-from forge_gdpr.identifiers import is_safe_user_id, normalised_email
+from forge_gdpr.errors import ForgeGdprError, NotFoundError
+from forge_gdpr.queue.checks import NewRequest, check, differences, request_in
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
 
+    from forge_gdpr.queue.lines import Line
+
 _C = deletion_requests.c
-LONGEST_EMAIL = 320
+_KNOWN: Final = select(
+    _C.id,
+    _C.forge_user_id,
+    _C.email,
+    _C.reference,
+    _C.regime,
+    _C.received_at,
+    _C.not_before,
+    _C.closed_at,
+)
+#: Any number that nothing else locks.
+_IMPORTS_LOCK: Final = 0x6764_7072
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewRequest:
-    """One request before it is in the table. The person is not in its ``repr``."""
+class Stored:
+    """A request that has a reference already."""
 
-    user_id: str | None = field(default=None, repr=False)
-    email: str | None = field(default=None, repr=False)
-    reference: str | None = field(default=None, repr=False)
-    regime: str = "gdpr"
-    received_at: datetime | None = None  #: None: now, by the database's clock
+    id: int | None  #: None: it stands earlier in the same group
+    content: NewRequest
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """What became of a group of lines."""
+
+    new: int
+    known: int
+    rejected: Sequence[tuple[Line, str]]  #: each with its reason, which names nobody
 
 
 def add(connection: Connection, new: NewRequest) -> tuple[int, bool]:
@@ -36,48 +58,116 @@ def add(connection: Connection, new: NewRequest) -> tuple[int, bool]:
 
     Raises:
         InvalidUserIdError: the id could change a URL.
-        NotFoundError: it names nobody, or its reference belongs to another person's request.
+        NotFoundError: it is wrong otherwise, or its reference belongs to another request.
     """
-    if new.user_id is None and new.email is None:
-        raise NotFoundError("a request names a person: give --user-id, --email, or both")
-    if new.user_id is not None and not is_safe_user_id(new.user_id):
-        raise InvalidUserIdError(
-            "this user id could change a URL's path, so it would never be sent: check it"
-        )
-    email = None if new.email is None else new.email.strip()
-    if email is not None and not (email.find("@") > 0 and len(email) <= LONGEST_EMAIL):
-        raise NotFoundError("this is no e-mail address: check --email")
+    now = engine.now(connection)
+    check(new, now=now)
     if new.reference is not None:
-        known = connection.execute(
-            select(_C.id, _C.forge_user_id, _C.email, _C.closed_at).where(
-                _C.reference == new.reference
-            )
-        ).one_or_none()
-        if known is not None:
-            if not _is_same(known.forge_user_id, known.email, new, closed=known.closed_at):
+        known = _stored(connection, [new.reference]).get(new.reference)
+        if known is not None and known.id is not None:
+            differing = differences(new, known.content, closed=known.closed)
+            if differing:
                 raise NotFoundError(
-                    f"reference {new.reference!r} belongs to request {known.id}, which names"
-                    " somebody else: give this one its own reference"
+                    f"this reference belongs to request {known.id}, which has another"
+                    f" {' and '.join(differing)}: give this one its own reference"
                 )
             return known.id, False
-    values: dict[str, Any] = {
-        "forge_user_id": new.user_id,
-        "email": email,
-        "reference": new.reference,
-        "regime": new.regime,
-    }
-    if new.received_at is not None:
-        values["received_at"] = new.received_at
+    values = _values(new, now=now)
     added = connection.execute(insert(deletion_requests).values(values).returning(_C.id))
     return added.scalar_one(), True
 
 
-def _is_same(
-    user_id: str | None, email: str | None, new: NewRequest, *, closed: datetime | None
-) -> bool:
-    """Compare what can still be compared: a closed request has forgotten its e-mail."""
-    if new.user_id is not None and user_id is not None:
-        return new.user_id == user_id
-    if new.email is not None and email is not None:
-        return normalised_email(new.email) == normalised_email(email)
-    return closed is not None
+def add_lines(
+    connection: Connection, group: Iterable[Line], *, created_by: str | None, now: datetime
+) -> Intake:
+    """Add the requests of some lines of a file, all of them that are neither known nor wrong.
+
+    Args:
+        connection: in a writing transaction; on SQLite a statement has 32766 parameters at most,
+            and a line takes one.
+        group: the lines, in their order.
+        created_by: who imports them.
+        now: the database's clock, for the checks and where a line says no time.
+    """
+    rejected: list[tuple[Line, str]] = []
+    checked: list[tuple[Line, str, NewRequest]] = []
+    for line in group:
+        try:
+            new = _checked(line, created_by=created_by, now=now)
+        except ForgeGdprError as error:
+            rejected.append((line, str(error)))
+        else:
+            checked.append((line, new.reference or "", new))
+    stored = _stored(connection, [reference for _, reference, _ in checked])
+    added: list[dict[str, Any]] = []
+    known = 0
+    for line, reference, new in checked:
+        old = stored.get(reference)
+        if old is None:
+            added.append(_values(new, now=now))
+            stored[reference] = Stored(id=None, content=new, closed=False)
+            continue
+        differing = differences(new, old.content, closed=old.closed)
+        if differing:
+            rejected.append((line, _conflict(differing)))
+        else:
+            known += 1
+    if added:
+        connection.execute(insert(deletion_requests), added)
+    rejected.sort(key=lambda one: one[0].number)
+    return Intake(new=len(added), known=known, rejected=rejected)
+
+
+def one_import_at_a_time(connection: Connection) -> None:
+    """Wait until no other import writes: two of the same file would insert the same reference.
+
+    For the transaction. SQLite has one writer anyway; applications go on inserting.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_IMPORTS_LOCK})")
+
+
+def _checked(line: Line, *, created_by: str | None, now: datetime) -> NewRequest:
+    if line.fault is not None:
+        raise NotFoundError(line.fault)
+    new = request_in(line.cells, created_by=created_by)
+    check(new, now=now)
+    return new
+
+
+def _conflict(differing: Iterable[str]) -> str:
+    return (
+        "its reference is taken, in the queue or by an earlier line, with another"
+        f" {' and '.join(differing)}: give it its own reference"
+    )
+
+
+def _stored(connection: Connection, references: Sequence[str]) -> dict[str, Stored]:
+    """Return the requests that have these references."""
+    found = connection.execute(_KNOWN.where(_C.reference.in_(references)))
+    return {
+        row.reference or "": Stored(
+            id=row.id,
+            content=NewRequest(
+                user_id=row.forge_user_id,
+                email=row.email,
+                regime=row.regime,
+                received_at=row.received_at,
+                not_before=row.not_before,
+            ),
+            closed=row.closed_at is not None,
+        )
+        for row in found
+    }
+
+
+def _values(new: NewRequest, *, now: datetime) -> dict[str, Any]:
+    return {
+        "forge_user_id": new.user_id,
+        "email": None if new.email is None else new.email.strip(),
+        "reference": new.reference,
+        "regime": new.regime,
+        "received_at": new.received_at or now,
+        "not_before": new.not_before,
+        "created_by": new.created_by,
+    }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, select, true
 
 from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.errors import NotFoundError
@@ -15,7 +15,7 @@ from forge_gdpr.queue.admission import public_reference
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import Connection, Row, Select
+    from sqlalchemy import ColumnElement, Connection, Row
 
 _C = deletion_requests.c
 
@@ -49,31 +49,60 @@ class Listed:
 _SELECT = select(*(_C[name] for name in Listed.__dataclass_fields__), _C.forge_user_id, _C.email)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which requests; what is None does not matter."""
+
+    status: str | None = None
+    reason: str | None = None
+    reference: str | None = field(default=None, repr=False)
+    due_before: date | None = None
+    received_before: datetime | None = None
+
+    @property
+    def is_everybody(self) -> bool:
+        """Whether nothing narrows it."""
+        return self == Wanted()
+
+    @property
+    def condition(self) -> ColumnElement[bool]:
+        """The same, for the database."""
+        return and_(
+            true(),
+            *(column == value for column, value in self._equal() if value is not None),
+            _C.due_on < self.due_before if self.due_before is not None else true(),
+            _C.received_at < self.received_before if self.received_before is not None else true(),
+        )
+
+    def _equal(self) -> tuple[tuple[ColumnElement[Any], str | None], ...]:
+        return (
+            (_C.status, self.status),
+            (_C.status_reason, self.reason),
+            (_C.reference, self.reference),
+        )
+
+
 def listed(
-    connection: Connection,
-    *,
-    status: str | None = None,
-    reference: str | None = None,
-    most: int | None = None,
+    connection: Connection, wanted: Wanted | None = None, *, most: int | None = None
 ) -> Iterator[Listed]:
     """Yield requests in the order of work: earliest deadline first, unseen ones last.
 
     Args:
         connection: in a transaction.
-        status: only those with this status.
-        reference: only the one with this reference.
+        wanted: only those; None: all.
         most: at most so many.
     """
-    wanted: Select[Any] = _SELECT.order_by(_C.due_on.is_(None), _C.due_on, _C.id)
-    if status is not None:
-        wanted = wanted.where(_C.status == status)
-    if reference is not None:
-        wanted = wanted.where(_C.reference == reference)
-    if most is not None:
-        wanted = wanted.limit(most)
-    with connection.execute(wanted.execution_options(yield_per=1000)) as rows:
+    condition = true() if wanted is None else wanted.condition
+    query = _SELECT.where(condition).order_by(_C.due_on.is_(None), _C.due_on, _C.id).limit(most)
+    with connection.execute(query.execution_options(yield_per=1000)) as rows:
         for row in rows:
             yield _shown(row)
+
+
+def ids(connection: Connection, wanted: Wanted) -> list[int]:
+    """Return the ids of all these requests."""
+    rows = connection.execute(select(_C.id).where(wanted.condition).order_by(_C.id))
+    return list(rows.scalars())
 
 
 def one(connection: Connection, request_id: int) -> Listed:

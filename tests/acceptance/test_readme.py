@@ -1,4 +1,7 @@
-"""README against reality. `PYTHONPATH=tests python tests/acceptance/test_readme.py` writes its blocks anew."""
+"""README against reality.
+
+`PYTHONPATH=tests python tests/acceptance/test_readme.py` writes its blocks anew.
+"""
 
 from __future__ import annotations
 

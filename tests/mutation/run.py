@@ -85,7 +85,7 @@ def main() -> None:
             check=True,
             stdout=log,
             stderr=log,
-            env=os.environ | {"TMPDIR": "/tmp"},
+            env=os.environ | {"TMPDIR": str(folder.resolve())},
         )
     lines = ["| room | mutants | killed | survived |", "|---|---|---|---|"]
     survivors = []

@@ -52,6 +52,7 @@ def concluded(
         (Verdict.TRANSIENT, Outcome.TRANSIENT),
         (Verdict.UNEXPECTED, Outcome.UNEXPECTED),
         (Verdict.REJECTED, Outcome.REJECTED),
+        (Verdict.FORBIDDEN, Outcome.REJECTED),
         (Verdict.KEY_REFUSED, Outcome.KEY_REFUSED),
     ],
 )

@@ -1,0 +1,1 @@
+"""The operator's desk: what people do to requests, each act on record."""

@@ -1,0 +1,132 @@
+"""What an operator can do to a request, as a table. Decides only; does no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from forge_gdpr.audit.events import EventName
+from forge_gdpr.lifecycle import OPEN, TRANSITIONS, Event, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One thing that can be done. The first reason is the default, if there is one."""
+
+    recorded: EventName
+    done: str  #: what the request then is, for people
+    reasons: Mapping[str, str]  #: codes and what they mean
+    event: Event | None = None  #: what it does to the status; None: nothing
+    needs_reason: bool = True
+
+
+ACTIONS: Final[Mapping[str, Action]] = {
+    "hold": Action(
+        recorded=EventName.REQUEST_HELD,
+        done="held",
+        event=Event.HELD,
+        reasons={
+            "legal_claims": "legal claims, GDPR Art. 18(1)(c), 17(3)(e)",
+            "authority": "an authority asked for it",
+            "identity_check": "it is not clear yet who asks, Art. 12(6)",
+            "dispute": "the request itself is disputed",
+        },
+    ),
+    "release": Action(
+        recorded=EventName.REQUEST_RELEASED,
+        done="released",
+        event=Event.RELEASED,
+        reasons={"hold_over": "what it was held for is over", "mistake": "it was no hold"},
+        needs_reason=False,
+    ),
+    "cancel": Action(
+        recorded=EventName.REQUEST_CANCELLED,
+        done="cancelled",
+        event=Event.CANCELLED,
+        reasons={
+            "withdrawn": "the person withdrew it",
+            "duplicate": "another request is for the same person",
+            "mistake": "it should not have been made",
+        },
+    ),
+    "refuse": Action(
+        recorded=EventName.REQUEST_REFUSED,
+        done="refused",
+        event=Event.REFUSED,
+        reasons={
+            "expression": "freedom of expression and information, GDPR Art. 17(3)(a)",
+            "legal_obligation": "a legal obligation or public task, Art. 17(3)(b)",
+            "public_health": "public health, Art. 17(3)(c)",
+            "archiving": "archiving, research or statistics, Art. 17(3)(d)",
+            "legal_claims": "legal claims, Art. 17(3)(e)",
+            "unfounded": "manifestly unfounded or excessive, Art. 12(5)",
+            "not_identified": "the person can't be identified, Art. 11(2), 12(6)",
+            "ccpa_exception": "an exception of Cal. Civ. Code 1798.105(d)",
+        },
+    ),
+    "extend": Action(
+        recorded=EventName.REQUEST_EXTENDED,
+        done="extended",
+        reasons={
+            "complexity": "the request is complex, GDPR Art. 12(3)",
+            "number": "there are many requests, Art. 12(3)",
+        },
+    ),
+    "approve": Action(
+        recorded=EventName.REQUEST_APPROVED,
+        done="approved",
+        reasons={"checked": "a second person has checked it"},
+        needs_reason=False,
+    ),
+    "retry": Action(
+        recorded=EventName.REQUEST_RETRIED,
+        done="to be tried again",
+        event=Event.RETRIED,
+        reasons={"checked": "a person has looked", "mended": "what was wrong is mended"},
+        needs_reason=False,
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What of a request decides whether something can be done to it."""
+
+    status: str
+    created_by: str | None = None
+    extended: bool = False
+    due_on: date | None = None
+
+
+def objection(action: str, standing: Standing, *, actor: str, today: date) -> str | None:
+    """Return why an action can't be done to a request, None if it can.
+
+    Args:
+        action: a name of ACTIONS.
+        standing: the request as it is.
+        actor: who wants it.
+        today: the controller's day.
+    """
+    if standing.status == Status.RUNNING:
+        return "is being worked on: wait until the run has ended, then try again"
+    if standing.status not in OPEN:
+        return f"is {standing.status}, and that is final"
+    event = ACTIONS[action].event
+    if event is not None and (Status(standing.status), event) not in TRANSITIONS:
+        possible = sorted(status.value for status, other in TRANSITIONS if other is event)
+        return f"is {standing.status}: '{action}' is for what is {_either(possible)}"
+    if action == "approve" and standing.created_by == actor:
+        return f"was made by {actor}: somebody else has to approve it"
+    if action == "extend" and standing.extended:
+        return "was extended before, and the law allows it once"
+    if action == "extend" and standing.due_on is not None and standing.due_on < today:
+        return "is late already: an extension has to be told to the person before that"
+    return None
+
+
+def _either(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"

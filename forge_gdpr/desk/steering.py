@@ -1,0 +1,166 @@
+"""Doing what an operator wants, to all the requests that were named or to none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import select, update
+
+from forge_gdpr.audit.events import Entry, EventName
+from forge_gdpr.audit.record import append_main
+from forge_gdpr.chain import written_time
+from forge_gdpr.database.engine import now as database_now
+from forge_gdpr.database.tables import deletion_requests
+from forge_gdpr.desk.actions import ACTIONS, Standing, objection
+from forge_gdpr.errors import NotFoundError
+from forge_gdpr.lifecycle import FINAL, Event, Status, after
+from forge_gdpr.pseudonyms import aliases
+from forge_gdpr.queue.admission import admit, public_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Row
+
+    from forge_gdpr.chain import Json
+    from forge_gdpr.deadlines import LegalClock
+    from forge_gdpr.pseudonyms import SubjectKey
+
+_C = deletion_requests.c
+_PAGE: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What is to be done, by whom and why."""
+
+    action: str  #: a name of ACTIONS
+    actor: str
+    reason: str
+    ticket: str | None = None
+
+
+def steer(
+    connection: Connection,
+    request_ids: Sequence[int],
+    wish: Wish,
+    *,
+    key: SubjectKey,
+    legal: LegalClock,
+) -> None:
+    """Do it to all of these requests, each on record, or to none of them.
+
+    Args:
+        connection: in a writing transaction, which is the unit.
+        request_ids: of any number of requests.
+        wish: what is to be done.
+        key: for the pseudonyms of requests that nobody has seen yet.
+        legal: for the dates.
+
+    Raises:
+        NotFoundError: one does not exist, or is not in a state in which this can be done.
+    """
+    now = database_now(connection)
+    for start in range(0, len(request_ids), _PAGE):
+        page = list(request_ids[start : start + _PAGE])
+        seen = admit(
+            connection, key=key, legal=legal, now=now, most=len(page), among=_C.id.in_(page)
+        )
+        entries = [
+            Entry(
+                event=EventName.REQUEST_ADMITTED,
+                request_id=one.id,
+                subject=one.subject,
+                actor=wish.actor,
+                details=one.facts,
+            )
+            for one in seen
+        ]
+        for row in _locked(connection, page, wish, legal, now):
+            entries.append(_entry(row, wish, key, legal, now))
+            connection.execute(
+                update(deletion_requests)
+                .where(_C.id == row.id)
+                .values(_changes(row, wish, legal, now))
+            )
+        append_main(connection, entries, at=now)
+
+
+def _locked(
+    connection: Connection, page: list[int], wish: Wish, legal: LegalClock, now: datetime
+) -> list[Row[Any]]:
+    rows = connection.execute(
+        select(deletion_requests).where(_C.id.in_(page)).order_by(_C.id).with_for_update()
+    ).all()
+    missing = sorted(set(page) - {row.id for row in rows})
+    if missing:
+        raise NotFoundError(f"there is no request {missing[0]}: see 'forge-gdpr requests list'")
+    for row in rows:
+        standing = Standing(
+            status=row.status,
+            created_by=row.created_by,
+            extended=row.extended_at is not None,
+            due_on=row.due_on,
+        )
+        said = objection(wish.action, standing, actor=wish.actor, today=legal.day_of(now))
+        if said is not None:
+            raise NotFoundError(f"request {row.id} {said}; nothing was changed")
+    return list(rows)
+
+
+def _status_after(row: Row[Any], wish: Wish) -> Status:
+    event = ACTIONS[wish.action].event
+    return Status(row.status) if event is None else after(Status(row.status), event)
+
+
+def _changes(row: Row[Any], wish: Wish, legal: LegalClock, now: datetime) -> dict[str, Any]:
+    status = _status_after(row, wish)
+    changes: dict[str, Any] = {"status": status, "updated_at": now}
+    if wish.action == "approve":
+        changes["approved_by"] = wish.actor
+    elif wish.action == "extend":
+        due_on = legal.extended_to(row.regime, row.received_at)
+        changes |= {"due_on": due_on, "alarm_on": due_on, "extended_at": now}
+    else:
+        changes["status_reason"] = wish.reason if status is not Status.PENDING else None
+    if ACTIONS[wish.action].event is Event.RETRIED:
+        changes |= {"attempts": 0, "next_attempt_at": None}
+    if status in FINAL:
+        changes |= {"closed_at": now, "email": None}
+    return changes
+
+
+def _entry(row: Row[Any], wish: Wish, key: SubjectKey, legal: LegalClock, now: datetime) -> Entry:
+    status = _status_after(row, wish)
+    due_on = row.due_on
+    details: dict[str, Json] = {"reason": wish.reason, "status": status.value}
+    if wish.ticket is not None:
+        details["ticket"] = wish.ticket
+    if wish.action == "extend":
+        details["due_before"] = due_on.isoformat()
+        due_on = legal.extended_to(row.regime, row.received_at)
+    details["due_on"] = due_on.isoformat()
+    if status in FINAL:
+        details |= _closing(row, key) | {"closed_on": legal.day_of(now).isoformat()}
+    return Entry(
+        event=ACTIONS[wish.action].recorded,
+        request_id=row.id,
+        subject=row.subject,
+        actor=wish.actor,
+        details=details,
+    )
+
+
+def _closing(row: Row[Any], key: SubjectKey) -> dict[str, Json]:
+    """Return what the record says of a request that is closed; reports are made from it."""
+    user_id, email = row.forge_user_id, row.email
+    said: dict[str, Json] = {
+        "reference": public_reference(row.reference, user_id=user_id, email=email),
+        "regime": row.regime,
+        "received_at": written_time(row.received_at),
+        "attempts": row.attempts,
+    }
+    also = aliases(key, row.subject, user_id=user_id, email=email)
+    return said | ({"also": also} if also else {})
