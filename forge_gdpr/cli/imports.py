@@ -121,7 +121,7 @@ def _imported(
     with writing(engine) if together else nullcontext() as whole:
         while group := list(islice(found, _GROUP)):
             with writing(engine) if whole is None else nullcontext(whole) as connection:
-                intake.one_import_at_a_time(connection)
+                intake.begin_import(connection)
                 taken = intake.add_lines(
                     connection, group, created_by=order.created_by, now=began_at
                 )

@@ -118,16 +118,14 @@ def legal_clock(settings: Settings) -> LegalClock:
     from holidays import country_holidays, list_supported_countries  # 70 ms, and few need it
 
     country, _, subdivision = settings.holidays.partition("-")
-    try:
-        # The package would also take a name of one of its classes, or of a stock exchange.
-        if country not in list_supported_countries():
-            raise NotImplementedError
-        return LegalClock(zone=zone, holidays=country_holidays(country, subdiv=subdivision or None))
-    except NotImplementedError:
+    # The package would also take a name of one of its classes, or of a stock exchange.
+    known = list_supported_countries().get(country)
+    if known is None or (subdivision or country) not in {settings.holidays, *known}:
         raise ConfigurationError(
             f"FORGE_GDPR_HOLIDAYS={settings.holidays} is no calendar: write a country's code, or"
             " one with its subdivision, like DE or DE-BY"
-        ) from None
+        )
+    return LegalClock(zone=zone, holidays=country_holidays(country, subdiv=subdivision or None))
 
 
 def make_subject_key_file(path: Path) -> None:

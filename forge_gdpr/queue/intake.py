@@ -31,8 +31,9 @@ _KNOWN: Final = select(
     _C.not_before,
     _C.closed_at,
 )
-#: Any number that nothing else locks.
+#: Any number that nothing else in the database locks.
 _IMPORTS_LOCK: Final = 0x6764_7072
+_CACHE_KB: Final = 32_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,13 +119,16 @@ def add_lines(
     return Intake(new=len(added), known=known, rejected=rejected)
 
 
-def one_import_at_a_time(connection: Connection) -> None:
+def begin_import(connection: Connection) -> None:
     """Wait until no other import writes: two of the same file would insert the same reference.
 
-    For the transaction. SQLite has one writer anyway; applications go on inserting.
+    For the transaction; SQLite has one writer anyway, and applications go on inserting. SQLite
+    is given room for its indexes: with its usual 2 MB a long import writes them many times over.
     """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_IMPORTS_LOCK})")
+    else:
+        connection.exec_driver_sql(f"PRAGMA cache_size = -{_CACHE_KB}")
 
 
 def _checked(line: Line, *, created_by: str | None, now: datetime) -> NewRequest:

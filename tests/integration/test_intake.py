@@ -13,7 +13,7 @@ from world import fetch
 from forge_gdpr.database.engine import now, writing
 from forge_gdpr.errors import ForgeGdprError, NotFoundError
 from forge_gdpr.queue.checks import NewRequest
-from forge_gdpr.queue.intake import Intake, add, add_lines, one_import_at_a_time
+from forge_gdpr.queue.intake import Intake, add, add_lines, begin_import
 from forge_gdpr.queue.lines import lines
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ ROWS: Final = (
 def bring(engine: Engine, content: bytes) -> tuple[int, int, list[tuple[int, str]]]:
     """Import lines of CSV in one group and return what became of them."""
     with writing(engine) as connection:
-        one_import_at_a_time(connection)
+        begin_import(connection)
         taken: Intake = add_lines(
             connection, lines(BytesIO(HEADER + content)), created_by="me", now=now(connection)
         )
