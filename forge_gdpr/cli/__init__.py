@@ -12,6 +12,7 @@ from forge_gdpr.cli.audit import audit
 from forge_gdpr.cli.db import db
 from forge_gdpr.cli.demo import demo_command
 from forge_gdpr.cli.errors import ErrorsAsExitCodes
+from forge_gdpr.cli.explain import explain_command
 from forge_gdpr.cli.imports import import_command
 from forge_gdpr.cli.intake import add_command
 from forge_gdpr.cli.report import report_command
@@ -47,5 +48,6 @@ for command in (
 
 requests.add_command(add_command)
 requests.add_command(import_command)
+requests.add_command(explain_command)
 for steering in STEERING:
     requests.add_command(steering)

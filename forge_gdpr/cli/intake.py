@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 
 import click
 
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import echo_json
-from forge_gdpr.cli.parameters import actor_option, ending, login_name, output_option
+from forge_gdpr.cli.parameters import actor_option, ending, login_name, output_option, typed
 from forge_gdpr.deadlines import Regime
 from forge_gdpr.errors import ExitCode
 
@@ -51,8 +50,8 @@ def add_command(
 
     engine = wiring.migrated_engine(wiring.settings_with())
     new = NewRequest(
-        user_id=_typed(user_id),
-        email=_typed(email),
+        user_id=typed(user_id),
+        email=typed(email),
         reference=reference,
         regime=regime,
         received_at=None if received_at is None else received_at.replace(tzinfo=UTC),
@@ -64,7 +63,3 @@ def add_command(
         echo_json({"id": request_id, "new": is_new})
     else:
         click.echo(f"request {request_id} {'added' if is_new else 'was there already'}")
-
-
-def _typed(value: str | None) -> str | None:
-    return sys.stdin.readline().strip() if value == "-" else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -108,6 +109,11 @@ output_option = click.option(
     help="A table for people or JSON for machines.",
 )
 yes_option = click.option("--yes", is_flag=True, help="Do not ask, also at a terminal.")
+
+
+def typed(value: str | None) -> str | None:
+    """Return an option's value; for ``-`` a line of stdin, which no process list shows."""
+    return sys.stdin.readline().strip() if value == "-" else value
 
 
 def login_name() -> str:

@@ -166,3 +166,24 @@ def test_a_hold_between_claim_and_call_is_seen(engine: Engine, sandbox: Sandbox)
     assert held == [ids[-1]]
     assert fetch(engine, STATUSES) == ["done"] * 11 + ["held"]
     assert not any(USERS[11].id in seen.target for seen in sandbox.seen)
+
+
+def test_explain_finds_a_person_also_when_the_request_has_forgotten_them(
+    program: Program, engine: Engine
+) -> None:
+    both = {"forge_user_id": USERS[0].id, "email": USERS[0].email, "reference": "4711"}
+    insert(engine, both, {"email": USERS[1].email})
+    due = "request 1 is due: the next 'forge-gdpr run' takes it\n"
+    assert program("requests", "explain", "--reference", "4711").stdout == due
+    assert program("requests", "explain", "--email", "-", stdin=USERS[0].email).stdout == due
+    assert program("run").returncode == 0
+    assert fetch(engine, "SELECT email FROM deletion_requests") == [None, None]
+    for option, typed in (("--email", USERS[0].email), ("--user-id", USERS[0].id)):
+        found = program("requests", "explain", option, "-", stdin=typed)
+        assert (found.returncode, found.stderr) == (0, "")
+        assert found.stdout.startswith("request 1 is done since ")
+        assert found.stdout.endswith(": erased\n")
+    assert program("requests", "explain", "--email", USERS[1].email).stdout.startswith("request 2")
+    nobody = program("requests", "explain", "--email", "nobody@example.org")
+    assert (nobody.returncode, "nobody@" in nobody.stderr) == (2, False)
+    assert program("requests", "explain").returncode == 2

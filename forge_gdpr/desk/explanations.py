@@ -1,0 +1,109 @@
+"""Why a request is not done yet, and what would change it, as one sentence. Decides only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from forge_gdpr.desk.actions import ACTIONS
+from forge_gdpr.lifecycle import Outcome, Reason, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+#: Why a person is needed, and what the person does.
+REVIEWS: Final[Mapping[str, str]] = {
+    Outcome.UNEXPECTED: "Forge's answer was none of the documented ones: ask Forge's support, then",
+    Outcome.REJECTED: "Forge refuses to delete this user: see the HTTP status in"
+    " 'requests show {id}', then",
+    Outcome.INVALID_USER_ID: "its user id could change a URL's path and is never sent: cancel it"
+    " and add it anew with the right id, or mend the row, then",
+    Outcome.IDENTITY_MISMATCH: "its user id and its e-mail belong to different people at Forge, so"
+    " nobody was deleted: find out who is meant, mend the row, then",
+    Reason.ATTEMPTS_EXHAUSTED: "it was tried as often as MAX_ATTEMPTS allows: see"
+    " 'requests show {id}', then",
+    Reason.CRASHED_REPEATEDLY: "several runs died while they worked on it: look into their logs,"
+    " then",
+    Reason.AMBIGUOUS_EMAIL: "several users at Forge have its e-mail: find out who is meant and put"
+    " the user id into the row, then",
+    Reason.NO_IDENTIFIER: "it names nobody, neither by id nor by e-mail: mend the row, then",
+    Reason.UNKNOWN_STATUS: "its application wrote a status that does not exist: see why, then",
+    Reason.STILL_PRESENT: "Forge said that it deleted the user, and still has it: ask Forge's"
+    " support, then",
+}
+_WAITS: Final[Mapping[str, str]] = {
+    Outcome.TRANSIENT: "Forge failed when it was tried last",
+    Outcome.ACCEPTED: "Forge accepted the deletion and has not confirmed it yet",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of a request; nothing of the person."""
+
+    id: int
+    status: str
+    reason: str | None
+    received_at: datetime
+    not_before: datetime | None = None
+    next_attempt_at: datetime | None = None
+    claimed_by: str | None = None
+    approved_by: str | None = None
+    closed_at: datetime | None = None
+    outcome: str | None = None  #: of a closed one, from the record
+
+
+def explained(facts: Facts, *, now: datetime, cool_off_days: int, approved_only: bool) -> str:
+    """Return the sentence.
+
+    Args:
+        facts: the request.
+        now: the database's clock.
+        cool_off_days: COOL_OFF_DAYS.
+        approved_only: REQUIRE_APPROVAL.
+    """
+    match facts.status:
+        case Status.PENDING:
+            said = _pending(facts, now, cool_off_days, approved_only=approved_only)
+        case Status.RUNNING:
+            said = (
+                f"is being worked on by run {facts.claimed_by}; if that has died, the next run"
+                " takes it over when its lease ends"
+            )
+        case Status.HELD:
+            meaning = ACTIONS["hold"].reasons.get(facts.reason or "", facts.reason or "no reason")
+            said = f"is on hold ({meaning}): 'forge-gdpr requests release {facts.id}' ends that"
+        case Status.REVIEW:
+            why = REVIEWS.get(facts.reason or "", f"a person has to look ({facts.reason}):")
+            said = (
+                f"needs a person: {why.format(id=facts.id)} 'forge-gdpr requests retry {facts.id}'"
+            )
+        case Status.DONE:
+            said = f"is done since {_minute(facts.closed_at)}: {facts.outcome or 'closed'}"
+        case Status.CANCELLED | Status.REFUSED:
+            said = (
+                f"was {facts.status} at {_minute(facts.closed_at)} ({facts.reason}): that is final"
+            )
+        case _:
+            said = f"has the unknown status {facts.status!r}: the next run sends it to review"
+    return f"request {facts.id} {said}"
+
+
+def _pending(facts: Facts, now: datetime, cool_off_days: int, *, approved_only: bool) -> str:
+    free_at = facts.received_at + timedelta(days=cool_off_days)
+    if facts.next_attempt_at is not None and facts.next_attempt_at > now:
+        why = _WAITS.get(facts.reason or "", "it was put off")
+        return f"waits: {why}; a run after {_minute(facts.next_attempt_at)} tries again"
+    if facts.not_before is not None and facts.not_before > now:
+        return f"waits: its asker wants it untouched until {_minute(facts.not_before)}"
+    if free_at > now:
+        return f"waits: it cools off until {_minute(free_at)} (FORGE_GDPR_COOL_OFF_DAYS)"
+    if approved_only and facts.approved_by is None:
+        return f"waits for approval: 'forge-gdpr requests approve {facts.id}', by somebody else"
+    return "is due: the next 'forge-gdpr run' takes it"
+
+
+def _minute(at: datetime | None) -> str:
+    return "an unknown time" if at is None else f"{at:%Y-%m-%d %H:%M} UTC"

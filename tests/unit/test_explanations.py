@@ -1,0 +1,135 @@
+"""One sentence for every status and every reason there is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from forge_gdpr.desk.actions import ACTIONS
+from forge_gdpr.desk.explanations import REVIEWS, Facts, explained
+from forge_gdpr.lifecycle import CONSEQUENCES, Event, Reason, Status
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LATER = NOW + timedelta(hours=3)
+
+
+def sentence(*, cool_off_days: int = 0, approved_only: bool = False, **changes: Any) -> str:
+    given: dict[str, Any] = {"id": 17, "status": "pending", "reason": None, "received_at": NOW}
+    facts = Facts(**given | changes)
+    return explained(facts, now=NOW, cool_off_days=cool_off_days, approved_only=approved_only)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        pytest.param({}, "is due: the next 'forge-gdpr run' takes it", id="due"),
+        pytest.param(
+            {"next_attempt_at": LATER, "reason": "transient"},
+            "waits: Forge failed when it was tried last; a run after 2026-03-01 15:00 UTC tries"
+            " again",
+            id="backoff",
+        ),
+        pytest.param(
+            {"next_attempt_at": LATER, "reason": "accepted"},
+            "waits: Forge accepted the deletion and has not confirmed it yet; a run after"
+            " 2026-03-01 15:00 UTC tries again",
+            id="accepted",
+        ),
+        pytest.param(
+            {"next_attempt_at": LATER},
+            "waits: it was put off; a run after 2026-03-01 15:00 UTC tries again",
+            id="put off",
+        ),
+        pytest.param(
+            {"not_before": LATER},
+            "waits: its asker wants it untouched until 2026-03-01 15:00 UTC",
+            id="not before",
+        ),
+        pytest.param(
+            {"cool_off_days": 2},
+            "waits: it cools off until 2026-03-03 12:00 UTC (FORGE_GDPR_COOL_OFF_DAYS)",
+            id="cool-off",
+        ),
+        pytest.param(
+            {"approved_only": True},
+            "waits for approval: 'forge-gdpr requests approve 17', by somebody else",
+            id="not approved",
+        ),
+        pytest.param(
+            {"approved_only": True, "approved_by": "lee"},
+            "is due: the next 'forge-gdpr run' takes it",
+            id="approved",
+        ),
+        pytest.param(
+            {"status": "running", "claimed_by": "019a"},
+            "is being worked on by run 019a; if that has died, the next run takes it over when"
+            " its lease ends",
+            id="running",
+        ),
+        pytest.param(
+            {"status": "held", "reason": "dispute"},
+            "is on hold (the request itself is disputed): 'forge-gdpr requests release 17' ends"
+            " that",
+            id="held",
+        ),
+        pytest.param(
+            {"status": "held"},
+            "is on hold (no reason): 'forge-gdpr requests release 17' ends that",
+            id="held by its application",
+        ),
+        pytest.param(
+            {"status": "review", "reason": "rejected"},
+            "needs a person: Forge refuses to delete this user: see the HTTP status in"
+            " 'requests show 17', then 'forge-gdpr requests retry 17'",
+            id="review",
+        ),
+        pytest.param(
+            {"status": "review", "reason": "new"},
+            "needs a person: a person has to look (new): 'forge-gdpr requests retry 17'",
+            id="a reason nobody knows",
+        ),
+        pytest.param(
+            {"status": "done", "closed_at": NOW, "outcome": "erased"},
+            "is done since 2026-03-01 12:00 UTC: erased",
+            id="done",
+        ),
+        pytest.param(
+            {"status": "done"}, "is done since an unknown time: closed", id="done by hand"
+        ),
+        pytest.param(
+            {"status": "refused", "closed_at": NOW, "reason": "archiving"},
+            "was refused at 2026-03-01 12:00 UTC (archiving): that is final",
+            id="refused",
+        ),
+        pytest.param(
+            {"status": "cancelled", "closed_at": NOW, "reason": "withdrawn"},
+            "was cancelled at 2026-03-01 12:00 UTC (withdrawn): that is final",
+            id="cancelled",
+        ),
+        pytest.param(
+            {"status": "Pending"},
+            "has the unknown status 'Pending': the next run sends it to review",
+            id="unknown status",
+        ),
+    ],
+)
+def test_a_sentence_says_why_and_what_would_change_it(changes: dict[str, Any], said: str) -> None:
+    assert sentence(**changes) == f"request 17 {said}"
+
+
+def test_every_way_into_review_is_explained() -> None:
+    outcomes = {one for one, event in CONSEQUENCES.items() if event is Event.SENT_TO_REVIEW}
+    assert set(REVIEWS) == outcomes | set(Reason)
+
+
+def test_every_status_has_its_sentence() -> None:
+    said = {sentence(status=status.value).removeprefix("request 17 ") for status in Status}
+    assert len(said) == len(Status)
+    assert not any("unknown status" in one for one in said)
+
+
+@pytest.mark.parametrize("reason", ACTIONS["hold"].reasons)
+def test_a_hold_is_explained_by_its_meaning(reason: str) -> None:
+    assert ACTIONS["hold"].reasons[reason] in sentence(status="held", reason=reason)
