@@ -90,10 +90,8 @@ def test_the_desk_adds_lists_and_shows(program: Program, engine: Engine) -> None
     shown = program.here("requests", "show", "1")
     assert "request.closed" in shown.stdout
     assert BOB.email not in shown.stdout
-    history = json.loads(program.here("requests", "show", "1", "--output", "json").stdout)[
-        "history"
-    ]
-    assert [event["event"] for event in history][-1] == "request.closed"
+    told = json.loads(program.here("requests", "show", "1", "--output", "json").stdout)
+    assert [event["event"] for event in told["history"]][-1] == "request.closed"
     assert program("requests", "show", "99").returncode == 2
     assert "T-1" in program.here("requests", "list", "--reference", "T-1").stdout
     assert fetch(engine, "SELECT email FROM deletion_requests") == [None]
@@ -154,9 +152,8 @@ def test_the_report_reconciles(program: Program, engine: Engine) -> None:
 
 
 def test_all_endpoints_can_be_typed(program: Program) -> None:
-    new_id = program.here(
-        "users", "create", "--name", "Zoë", "--email", "z@example.org"
-    ).stdout.strip()
+    created = program.here("users", "create", "--name", "Zoë", "--email", "z@example.org")
+    new_id = created.stdout.strip()
     assert re.fullmatch("[0-9a-f]{24}", new_id)
     assert "Zoë" in program.here("users", "get", new_id).stdout
     updated = program.here(
