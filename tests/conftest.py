@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 import shutil
@@ -29,7 +30,7 @@ RAM: Final = Path("/dev/shm")  # noqa: S108  # what is made in it is a private f
 ENOUGH_RAM_BYTES: Final = 4 * 2**30
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure() -> None:
     """Keep databases in memory if there is plenty: hundreds are made, and commits wait for disks.
 
     TMPDIR=/tmp keeps them on a disk, and what failed tests left.
@@ -37,10 +38,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if "TMPDIR" not in os.environ and RAM.is_dir() and os.access(RAM, os.W_OK):
         if shutil.disk_usage(RAM).free < ENOUGH_RAM_BYTES:
             return
-        folder = tempfile.TemporaryDirectory(prefix="tests-", dir=RAM, ignore_cleanup_errors=True)
-        Path(folder.name).chmod(0o755)  # PostgreSQL is not run by root
-        tempfile.tempdir = folder.name
-        config.add_cleanup(folder.cleanup)
+        tempfile.tempdir = tempfile.mkdtemp(prefix="tests-", dir=RAM)
+        Path(tempfile.tempdir).chmod(0o755)  # PostgreSQL is not run by root
+        # Last of all: pgserver locks a file in it when the process ends.
+        atexit.register(shutil.rmtree, tempfile.tempdir, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
