@@ -27,19 +27,17 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import event
-from world import AT_ONCE, KEY, SUBJECT_KEY
+from world import AT_ONCE, KEY, SUBJECT_KEY, Warm
 
 from forge_gdpr.database.engine import engine_of
 from forge_gdpr.errors import DatabaseError
 from forge_gdpr.forge.client import ForgeClient
 from forge_gdpr.forge.erasure import Eraser, Steps
 from forge_gdpr.forge.gate import Gate, Pace
-from forge_gdpr.forge.transport import Endpoint
 from forge_gdpr.run.nightly import Order, Stop, Surroundings, run
 from forge_gdpr.run.opening import Limits
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Iterable, Mapping
 
     from sqlalchemy import Connection, Engine
@@ -51,14 +49,6 @@ TAKEN_FOR_DEAD: Final = 4
 
 #: What a child says at its first point.
 _BEGUN: Final = b"."
-
-#: Made once: loading the CA bundle would cost each run 30 ms, for a sandbox without TLS.
-_CONTEXT: Final = Endpoint(base_url="", api_key="").tls_context()
-
-
-class _Warm(Endpoint):
-    def tls_context(self) -> ssl.SSLContext:
-        return _CONTEXT
 
 
 class _Points:
@@ -141,7 +131,7 @@ def _night(
         lease_s=lease_s,
         max_attempts=1000,
     )
-    endpoint = _Warm(
+    endpoint = Warm(
         base_url=base_url, api_key=KEY, read_timeout_s=timeout_s, total_timeout_s=timeout_s
     )
     with ForgeClient(

@@ -51,13 +51,13 @@ def test_a_good_run_prints_its_summary_only(program: Program, engine: Engine) ->
 
 def test_quiet_prints_nothing(program: Program, engine: Engine) -> None:
     insert(engine, {"forge_user_id": ADA.id})
-    done = program("run", "--quiet")
+    done = program.here("run", "--quiet")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_json_has_the_same_figures(program: Program, engine: Engine) -> None:
     insert(engine, {"forge_user_id": ADA.id}, {"forge_user_id": "../x"})
-    done = program("run", "--output", "json", "--actor", "me", "--rate", "50")
+    done = program.here("run", "--output", "json", "--actor", "me", "--rate", "50")
     told = json.loads(done.stdout)
     assert (done.returncode, told["exit_code"], told["due"], told["calls"]) == (10, 10, 2, 1)
     assert (told["outcomes"]["erased"], told["outcomes"]["invalid_user_id"]) == (1, 1)
@@ -73,7 +73,7 @@ def test_a_dry_run_needs_no_key_and_calls_nobody(
     assert (done.returncode, done.stderr) == (0, "")
     assert "1 request is due; nobody was deleted" in done.stdout
     assert [seen.method for seen in sandbox.seen] == []
-    checked = json.loads(program("run", "--dry-run", "--check", "--output", "json").stdout)
+    checked = json.loads(program.here("run", "--dry-run", "--check", "--output", "json").stdout)
     assert checked["checked"] == {"exists": 1}
     assert {seen.method for seen in sandbox.seen} == {"GET"}
 
@@ -145,7 +145,7 @@ def test_a_broken_record_is_exit_code_6(program: Program, engine: Engine) -> Non
 def test_the_report_reconciles(program: Program, engine: Engine) -> None:
     insert(engine, {"forge_user_id": ADA.id}, {"forge_user_id": "../x"})
     program.here("run")
-    told = program("report", "--output", "json")
+    told = program.here("report", "--output", "json")
     assert told.returncode == 0
     assert json.loads(told.stdout)["received"] == 2
     assert "received" in program.here("report").stdout
@@ -213,7 +213,7 @@ def test_an_unreachable_database_is_exit_code_4(program: Program) -> None:
 
 def test_a_guard_is_exit_code_8(program: Program, engine: Engine) -> None:
     insert(engine, {"forge_user_id": ADA.id}, {"forge_user_id": BOB.id})
-    done = program("run", FORGE_GDPR_MAX_DUE="1")
+    done = program.here("run", FORGE_GDPR_MAX_DUE="1")
     assert (done.returncode, done.stderr.count("\n")) == (8, 1)
     assert "--expect 2" in done.stderr
 
@@ -241,8 +241,8 @@ def test_a_signal_stops_cleanly(
     assert 0 < erased < 20
     statuses = "SELECT status, count(*) FROM deletion_requests GROUP BY status ORDER BY status"
     assert fetch(engine, statuses) == [("done", erased), ("pending", 20 - erased)]
-    assert program("audit", "verify").returncode == 0
-    assert program("run").returncode == 0
+    assert program.here("audit", "verify").returncode == 0
+    assert program.here("run").returncode == 0
 
 
 def test_a_second_signal_stops_at_once_and_the_next_run_repairs(
@@ -259,7 +259,7 @@ def test_a_second_signal_stops_at_once_and_the_next_run_repairs(
     process.communicate(timeout=10)
     assert process.returncode in {-signal.SIGTERM, 128 + signal.SIGTERM}
     time.sleep(1.1)
-    assert program("run").returncode == 0
+    assert program.here("run").returncode == 0
     assert fetch(engine, "SELECT status FROM deletion_requests") == ["done"]
 
 
@@ -350,7 +350,7 @@ def test_db_upgrade_makes_a_database_and_a_key_for_its_owner(tmp_path: Path) -> 
 def test_postgresql_needs_a_key_of_its_own(program: Program, engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
         pytest.skip("SQLite has its key beside it")
-    done = program("run", FORGE_GDPR_SUBJECT_KEY="")
+    done = program.here("run", FORGE_GDPR_SUBJECT_KEY="")
     assert (done.returncode, "openssl rand -hex 32" in done.stderr) == (3, True)
 
 

@@ -113,7 +113,7 @@ def test_each_guard_stops_a_night_and_is_overridden_on_record(
     insert(engine, *({"forge_user_id": user.id} for user in USERS[3:9]))
     before = len(sandbox.seen)
     for name, value in (("MAX_DUE", "5"), ("MAX_SHARE", "0.2"), ("SPIKE_FACTOR", "3")):
-        done = program("run", **{f"FORGE_GDPR_{name}": value})
+        done = program.here("run", **{f"FORGE_GDPR_{name}": value})
         assert (done.returncode, done.stderr.count("\n")) == (8, 1)
         assert f"FORGE_GDPR_{name}={value}" in done.stderr
     assert {seen.method for seen in sandbox.seen[before:]} == {"GET"}
