@@ -180,6 +180,13 @@ HOLIDAYS: Final = Option(
     help="Public holidays, like DE or DE-BY: then a legal date on one, or on a weekend, moves to"
     " the next working day.",
 )
+MAX_AGE_H: Final = Option(
+    name="max_age_h",
+    default=26.0,
+    minimum=0.1,
+    maximum=8760,
+    help="For 'status' and 'doctor': the last good run is no older than this, in hours.",
+)
 ERASE_LOGS: Final = Option(
     name="erase_logs", default=False, help="Also delete the user's logs, before the account."
 )

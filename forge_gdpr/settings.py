@@ -107,6 +107,7 @@ class Settings(BaseSettings):
     plan_max_age_h: float = _declared(options.PLAN_MAX_AGE_H)
     timezone: str = _declared(options.TIMEZONE)
     holidays: str | None = _declared(options.HOLIDAYS)
+    max_age_h: float = _declared(options.MAX_AGE_H)
     erase_logs: bool = _declared(options.ERASE_LOGS)
     verify: bool = _declared(options.VERIFY)
     log_format: Literal["auto", "json", "console"] = _declared(options.LOG_FORMAT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
@@ -68,9 +69,8 @@ def pasts(connection: Connection, request_ids: Sequence[int]) -> Mapping[int, Pa
     return found
 
 
-def closings(connection: Connection, *, most: int) -> list[dict[str, Any]]:
-    """Return the bodies of the last runs' closings, the oldest first; not of crashed runs."""
-    found: list[dict[str, Any]] = []
+def closings(connection: Connection) -> Iterator[dict[str, Any]]:
+    """Yield the bodies of the runs' closings, the newest first; not of crashed runs."""
     wanted = (
         select(audit_events.c.body)
         .where(audit_events.c.chain == MAIN, audit_events.c.event == EventName.RUN_CLOSED)
@@ -81,10 +81,12 @@ def closings(connection: Connection, *, most: int) -> list[dict[str, Any]]:
         for row in rows:
             body = json.loads(row.body)
             if not body.get("recovered"):
-                found.insert(0, body)
-            if len(found) == most:
-                break
-    return found
+                yield body
+
+
+def earlier_dues(connection: Connection, *, runs: int) -> list[int]:
+    """Return how many requests were due in the last so many runs, the newest first."""
+    return [body["due"] for body in islice(closings(connection), runs) if "due" in body]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

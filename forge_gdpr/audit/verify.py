@@ -8,7 +8,7 @@ an older head: a tail cut off `main`, or all of it written anew.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, select
@@ -19,7 +19,7 @@ from forge_gdpr.database.tables import audit_events
 from forge_gdpr.errors import AuditBrokenError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sqlalchemy import Connection, Row
 
@@ -27,68 +27,127 @@ _PAGE: Final = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verified:
-    """What was found whole."""
+class Examined:
+    """What was read, and what of it is not as it was written."""
 
     events: int
     runs: int
     open_runs: int  #: opened and not closed: running now, or crashed and not yet recovered
-    head: Head  #: of the main chain
+    head: Head  #: of the main chain, up to its first bad event
+    broken: Mapping[str, str] = field(default_factory=dict)  #: by chain: its first problem
+
+    def require_whole(self) -> None:
+        """Refuse a record that was changed.
+
+        Raises:
+            AuditBrokenError: names the first bad event, and how many chains have one.
+        """
+        if not self.broken:
+            return
+        first = next(iter(self.broken.values()))
+        many = f", and {len(self.broken)} chains are broken" if len(self.broken) > 1 else ""
+        raise AuditBrokenError(
+            f"{first}: the record was changed{many}; keep the database as it is and tell the"
+            " compliance officer"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return it for machines."""
         return {
-            "ok": True,
+            "ok": not self.broken,
             "events": self.events,
             "runs": self.runs,
             "open_runs": self.open_runs,
             "main": {"seq": self.head.seq, "hash": self.head.hash},
+            "broken": dict(self.broken),
         }
 
 
-def verify(connection: Connection) -> Verified:
-    """Verify the whole record, on one snapshot, so that a run that is writing does no harm.
+class _BrokenError(Exception):
+    """One chain's first problem; ``head`` is the end of what is whole."""
+
+    def __init__(self, problem: str, head: Head) -> None:
+        super().__init__(problem)
+        self.head = head
+
+
+def examine(connection: Connection) -> Examined:
+    """Examine the whole record, on one snapshot, so that a run that is writing does no harm.
+
+    Each chain is read up to its first bad event.
 
     Args:
         connection: in a reading transaction.
-
-    Raises:
-        AuditBrokenError: names the first bad event.
     """
-    opened, closed, main = _verify_main(connection)
+    broken: dict[str, str] = {}
+
+    def read(chain: str, note: Callable[[dict[str, Any]], None] | None = None) -> Head:
+        try:
+            return _read_chain(connection, chain, note)
+        except _BrokenError as error:
+            broken[chain] = str(error)
+            return error.head
+
+    runs = _Runs()
+    main = read(MAIN, runs.note)  # if it is broken, what it says of runs means nothing
     events = main.seq
     for chain in _run_chains(connection):
-        if chain not in opened:
-            raise AuditBrokenError(f"audit chain {chain} belongs to no run that 'main' knows")
-        head = _verify_chain(connection, chain)
+        head = read(chain)
         events += head.seq
-        if chain in closed and (closed[chain].seq, closed[chain].hash) != (head.seq, head.hash):
-            raise AuditBrokenError(
-                f"audit chain {chain} ends at event {head.seq}, but 'main' has closed it at"
-                f" event {closed[chain].seq} with another hash"
-            )
-        closed.pop(chain, None)
-    for chain, head in closed.items():
-        if head.seq > 0:
-            raise AuditBrokenError(f"audit chain {chain} with {head.seq} events is missing")
-    return Verified(events=events, runs=len(opened), open_runs=_open_runs(connection), head=main)
+        problem = None if MAIN in broken else runs.problem(chain, head)
+        if problem is not None and (chain not in broken or chain not in runs.opened):
+            broken[chain] = problem
+    if MAIN not in broken:
+        for chain, head in runs.closed.items():
+            if head.seq > 0:
+                broken[chain] = f"audit chain {chain} with {head.seq} events is missing"
+    return Examined(
+        events=events,
+        runs=len(runs.opened),
+        open_runs=_open_runs(connection),
+        head=main,
+        broken=broken,
+    )
 
 
-def _verify_main(
-    connection: Connection,
-) -> tuple[set[str], dict[str, Head], Head]:
-    opened: set[str] = set()
-    closed: dict[str, Head] = {}
+def verify(connection: Connection) -> Examined:
+    """Examine the whole record and return what was read if it is whole.
 
-    def note(body: dict[str, Any]) -> None:
+    Raises:
+        AuditBrokenError: it is not.
+    """
+    examined = examine(connection)
+    examined.require_whole()
+    return examined
+
+
+class _Runs:
+    """What ``main`` says of the runs."""
+
+    def __init__(self) -> None:
+        self.opened: set[str] = set()
+        self.closed: dict[str, Head] = {}
+
+    def note(self, body: dict[str, Any]) -> None:
         run_id = body.get("run_id", "")
         if body["event"] == EventName.RUN_OPENED:
-            opened.add(run_id)
+            self.opened.add(run_id)
         elif body["event"] == EventName.RUN_CLOSED:
-            closed[run_id] = Head(chain=run_id, seq=body["length"], hash=body["head"])
+            self.closed[run_id] = Head(
+                chain=run_id, seq=body.get("length", -1), hash=body.get("head", "")
+            )
 
-    head = _verify_chain(connection, MAIN, note)
-    return opened, closed, head
+    def problem(self, chain: str, head: Head) -> str | None:
+        """Return what is wrong with a chain that is whole in itself; it is looked at once."""
+        if chain not in self.opened:
+            return f"audit chain {chain} belongs to no run that 'main' knows"
+        said = self.closed.pop(chain, head)
+        if (said.seq, said.hash) == (head.seq, head.hash):
+            return None
+        return (
+            f"audit chain {chain} ends at event {head.seq}, but 'main' has closed it at"
+            f" event {said.seq} with another hash"
+        )
 
 
 def _run_chains(connection: Connection) -> list[str]:
@@ -113,10 +172,14 @@ def _open_runs(connection: Connection) -> int:
     return int(connection.execute(opened).scalar_one() - connection.execute(closed).scalar_one())
 
 
-def _verify_chain(
-    connection: Connection, chain: str, note: Callable[[dict[str, Any]], None] | None = None
+def _read_chain(
+    connection: Connection, chain: str, note: Callable[[dict[str, Any]], None] | None
 ) -> Head:
-    """Verify one chain from its beginning and return its end."""
+    """Read one chain from its beginning and return its end.
+
+    Raises:
+        _BrokenError: at its first bad event.
+    """
     columns = [audit_events.c[name] for name in COLUMNS]
     head = Head(chain=chain)
     wanted = (
@@ -138,9 +201,8 @@ def _verify_chain(
         for row in rows:
             problem, body = _problem(row, head)
             if problem:
-                raise AuditBrokenError(
-                    f"audit event {row.seq} of chain {chain} (id {row.id}) {problem}: the record"
-                    " was changed; keep the database as it is and tell the compliance officer"
+                raise _BrokenError(
+                    f"audit event {row.seq} of chain {chain} (id {row.id}) {problem}", head
                 )
             head = Head(chain=chain, seq=row.seq, hash=row.hash)
             if note is not None:
@@ -157,7 +219,7 @@ def _problem(row: Row[Any], head: Head) -> tuple[str | None, dict[str, Any]]:
         return "does not match its hash", {}
     try:
         body = json.loads(row.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "has a body that is not JSON", {}
     if not isinstance(body, dict) or canonical(body) != row.body:
         return "has a body that is not canonical JSON", {}

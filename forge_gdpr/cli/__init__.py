@@ -19,6 +19,7 @@ from forge_gdpr.cli.report import report_command
 from forge_gdpr.cli.requests import requests
 from forge_gdpr.cli.run import run_command
 from forge_gdpr.cli.sandbox import sandbox_command
+from forge_gdpr.cli.status import status_command
 from forge_gdpr.cli.steering import STEERING
 from forge_gdpr.cli.users import users
 
@@ -42,6 +43,7 @@ for command in (
     requests,
     run_command,
     sandbox_command,
+    status_command,
     users,
 ):
     main.add_command(command)

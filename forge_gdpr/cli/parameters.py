@@ -14,7 +14,7 @@ from forge_gdpr.errors import MEANINGS, ExitCode
 from forge_gdpr.lifecycle import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from forge_gdpr.options import Option
     from forge_gdpr.queue.listing import Wanted
@@ -45,9 +45,16 @@ def setting(option: Option, flag: str | None = None) -> Callable[[Command], Comm
     )
 
 
-def ending(example: str, *codes: ExitCode) -> str:
-    """Return a help text's last lines: an example and the exit codes."""
-    told = "\n".join(f"  {int(code):>3}  {MEANINGS[code]}" for code in codes)
+def ending(example: str, *codes: ExitCode, instead: Mapping[ExitCode, str] | None = None) -> str:
+    """Return a help text's last lines: an example and the exit codes.
+
+    Args:
+        example: as it is typed.
+        codes: that the command can end with.
+        instead: what a code means here, where that is not what it means elsewhere.
+    """
+    meanings = {**MEANINGS, **(instead or {})}
+    told = "\n".join(f"  {int(code):>3}  {meanings[code]}" for code in codes)
     return f"\b\nExample:\n  {example}\n\n\b\nExit codes:\n{told}"
 
 
@@ -106,7 +113,7 @@ output_option = click.option(
     "--output",
     type=click.Choice(["table", "json"]),
     default="table",
-    help="A table for people or JSON for machines.",
+    help="Text for people or JSON for machines.",
 )
 yes_option = click.option("--yes", is_flag=True, help="Do not ask, also at a terminal.")
 

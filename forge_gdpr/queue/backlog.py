@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, case, false, func, not_, or_, select, true
 
 from forge_gdpr.database.tables import deletion_requests
-from forge_gdpr.lifecycle import OPEN, Status
+from forge_gdpr.lifecycle import FINAL, OPEN, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -137,7 +137,7 @@ def groups(connection: Connection, due: Due) -> list[Group]:
     ).label("fate")
     rows = connection.execute(
         select(fate, _C.due_on, func.count().label("count"))
-        .where(_C.status.not_in((Status.DONE, Status.CANCELLED, Status.REFUSED)))
+        .where(_C.status.not_in(FINAL))
         .group_by(fate, _C.due_on)
     ).all()
     found = [Group(fate=row.fate, due_on=row.due_on, count=row[2]) for row in rows]
@@ -146,6 +146,26 @@ def groups(connection: Connection, due: Due) -> list[Group]:
 
 def _by_fate_then_date(group: Group) -> tuple[Any, ...]:
     return FATES.index(group.fate), group.due_on is None, group.due_on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen:
+    """So many requests of one day that have no deadline yet: no run has seen them."""
+
+    regime: str
+    received_at: datetime  #: the first of them
+    count: int
+
+
+def unseen(connection: Connection) -> list[Unseen]:
+    """Return the open requests without a deadline, by regime and day of receipt."""
+    day = func.date(_C.received_at)
+    rows = connection.execute(
+        select(_C.regime, func.min(_C.received_at).label("first"), func.count().label("count"))
+        .where(_C.due_on.is_(None), _C.status.not_in(FINAL))
+        .group_by(_C.regime, day)
+    ).all()
+    return [Unseen(regime=r.regime, received_at=r.first, count=r[2]) for r in rows]
 
 
 def due_identifiers(connection: Connection, due: Due) -> list[tuple[str | None, str | None]]:

@@ -267,11 +267,9 @@ class _Night:
             waiting = backlog.waiting(connection, today=today)
         # A run that was halted, or had a plan of its own, says nothing about other nights' pace.
         cut_short = self._gate.halt_reason is not None or limits.plan is not None
-        says_pace = left > 0 and self._tally.claimed > 0 and not cut_short
-        missed = (
-            forecast.missed(waiting, per_night=self._tally.claimed, today=today) if says_pace else 0
-        )
         tally = self._tally
+        pace = 0 if cut_short or left == 0 else tally.claimed
+        missed = forecast.missed(waiting, per_night=pace, today=today) if pace else 0
         summary = Summary(
             run_id=self._recorder.rules.run_id,
             opened_at=self._clock.opened_at,
@@ -296,6 +294,7 @@ class _Night:
             "left": summary.left,
             "outcomes": {k.value: v for k, v in sorted(summary.outcomes.items())},
             "exit_code": int(summary.exit_code),
+            "pace": pace,  # requests a night, for `status`; 0: this night says nothing of it
         }
         stopped = None if summary.halt is None else summary.halt.value
         close_run(self._recorder, stopped=stopped, figures=figures)

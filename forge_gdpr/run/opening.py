@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import insert, select, update
 
 from forge_gdpr.audit.events import Ended, Entry, EventName
-from forge_gdpr.audit.history import Past, closings, pasts
+from forge_gdpr.audit.history import Past, earlier_dues, pasts
 from forge_gdpr.audit.record import append_main, head_of
 from forge_gdpr.database.engine import reading, writing
 from forge_gdpr.database.tables import runs
@@ -127,7 +127,7 @@ def guard(recorder: Recorder, limits: Limits, *, users: int | None = None) -> in
             count = len(limits.plan.ids)
         else:
             count = backlog.count_due(connection, due)
-        earlier = [body["due"] for body in closings(connection, most=RUNS) if "due" in body]
+        earlier = earlier_dues(connection, runs=RUNS)
     verdict = guarded(Night(due=count, users=users, earlier=earlier), limits.bounds)
     if verdict.stops is not None:
         raise GuardStoppedError(verdict.stops)

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from forge_gdpr.audit.history import closings
+from forge_gdpr.audit.history import earlier_dues
 from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.engine import reading
 from forge_gdpr.database.schema import require_current
@@ -72,7 +72,7 @@ def preview(
         due = limits.due(now)
         count = backlog.count_due(connection, due)
         groups = backlog.groups(connection, due)
-        earlier = [body["due"] for body in closings(connection, most=RUNS) if "due" in body]
+        earlier = earlier_dues(connection, runs=RUNS)
         identifiers = [] if users is None else backlog.due_identifiers(connection, due)
     directory = None if users is None else Directory(users)
     known = None if directory is None else len(directory)

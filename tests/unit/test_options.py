@@ -33,6 +33,7 @@ DECLARED = {
     "FORGE_GDPR_PLAN_MAX_AGE_H": (24.0, "0 to 8760"),
     "FORGE_GDPR_TIMEZONE": ("UTC", ""),
     "FORGE_GDPR_HOLIDAYS": (None, ""),
+    "FORGE_GDPR_MAX_AGE_H": (26.0, "0.1 to 8760"),
     "FORGE_GDPR_ERASE_LOGS": (False, ""),
     "FORGE_GDPR_VERIFY": (False, ""),
     "FORGE_GDPR_LOG_FORMAT": ("auto", ""),
