@@ -144,6 +144,16 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise ConfigurationError(_explained(error)) from None
 
+    def shown(self) -> dict[str, str | None]:
+        """Return every setting for people: of a secret only whether it is set."""
+        return {option.name: self._shown(option) for option in options.OPTIONS}
+
+    def _shown(self, option: options.Option) -> str | None:
+        value = getattr(self, option.name)
+        if value is None or isinstance(value, SecretStr):
+            return None if value is None else "set"
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
     @field_validator("base_url")
     @classmethod
     def _base_url_is_safe(cls, value: str) -> str:

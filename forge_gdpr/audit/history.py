@@ -84,6 +84,17 @@ def closings(connection: Connection) -> Iterator[dict[str, Any]]:
                 yield body
 
 
+def newest_body(connection: Connection, *, chain: str, event: EventName) -> dict[str, Any] | None:
+    """Return the body of a chain's newest event of this name; None if it has none."""
+    body = connection.execute(
+        select(audit_events.c.body)
+        .where(audit_events.c.chain == chain, audit_events.c.event == event)
+        .order_by(audit_events.c.seq.desc())
+        .limit(1)
+    ).scalar()
+    return None if body is None else dict(json.loads(body))
+
+
 def earlier_dues(connection: Connection, *, runs: int) -> list[int]:
     """Return how many requests were due in the last so many runs, the newest first."""
     return [body["due"] for body in islice(closings(connection), runs) if "due" in body]

@@ -11,6 +11,7 @@ import click
 from forge_gdpr.cli.audit import audit
 from forge_gdpr.cli.db import db
 from forge_gdpr.cli.demo import demo_command
+from forge_gdpr.cli.doctor import doctor_command
 from forge_gdpr.cli.errors import ErrorsAsExitCodes
 from forge_gdpr.cli.explain import explain_command
 from forge_gdpr.cli.imports import import_command
@@ -39,6 +40,7 @@ for command in (
     audit,
     db,
     demo_command,
+    doctor_command,
     report_command,
     requests,
     run_command,

@@ -19,6 +19,21 @@ if TYPE_CHECKING:
 #: here so that every command can check the schema without importing Alembic (586 ms).
 REVISION: Final = "0002"
 
+#: What makes the database itself refuse to change the record; the migrations make them.
+TRIGGERS: Final = {
+    "sqlite": (
+        "audit_events_refuse_update",
+        "audit_events_refuse_delete",
+        "audit_events_refuse_replace",
+    ),
+    "postgresql": ("audit_events_refuse_change",),
+}
+_ENABLED: Final = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_events'",
+    "postgresql": "SELECT tgname FROM pg_trigger"
+    " WHERE tgrelid = 'audit_events'::regclass AND tgenabled IN ('O', 'A')",
+}
+
 _PACKAGE: Final = Path(forge_gdpr.__file__).parent
 
 
@@ -72,6 +87,13 @@ def require_current(connection: Connection) -> None:
             f"the database is at revision {found}, this program needs {REVISION}:"
             " run 'forge-gdpr db upgrade'"
         )
+
+
+def missing_triggers(connection: Connection) -> list[str]:
+    """Return the names of the record's triggers that are not there, or disabled."""
+    dialect = connection.dialect.name
+    there = set(connection.exec_driver_sql(_ENABLED[dialect]).scalars())
+    return [name for name in TRIGGERS[dialect] if name not in there]
 
 
 def _too_new(found: str) -> ConfigurationError:

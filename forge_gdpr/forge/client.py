@@ -16,7 +16,15 @@ from forge_gdpr.answers import TRANSIENT_STATUSES, Reply
 from forge_gdpr.errors import ForgeUnavailableError
 from forge_gdpr.forge.deadlines import DeadlineWatch
 from forge_gdpr.forge.gate import Gate, Halt
-from forge_gdpr.forge.shapes import User, UserDetail, documented, text_in, user_in, users_in
+from forge_gdpr.forge.shapes import (
+    Greeting,
+    User,
+    UserDetail,
+    documented,
+    text_in,
+    user_in,
+    users_in,
+)
 from forge_gdpr.forge.transport import (
     BODY_LIMIT_BYTES,
     LIST_LIMIT_BYTES,
@@ -214,6 +222,15 @@ class ForgeClient:
         """
         return users_in(self._answer("GET", "user", limit_bytes=LIST_LIMIT_BYTES))
 
+    def greet(self) -> Greeting:
+        """Return how many users Forge has and what its clock says: one authenticated list.
+
+        Raises:
+            as `list_users`.
+        """
+        reply = self._reply("GET", "user", limit_bytes=LIST_LIMIT_BYTES)
+        return Greeting(users=len(users_in(documented(reply))), date=http_date(reply.date))
+
     def get_user(self, user_id: str) -> UserDetail:
         """Return one user: ``GET /user/:userId``.
 
@@ -260,14 +277,21 @@ class ForgeClient:
         return text_in(self._answer("GET", "user", user_id, "token"), "token")
 
     def _answer(self, method: str, *segments: str, **options: Any) -> Any:  # noqa: ANN401  # JSON
+        return documented(self._reply(method, *segments, **options))
+
+    def _reply(self, method: str, *segments: str, **options: Any) -> Reply:  # noqa: ANN401
         try:
-            reply = self.call(method, *segments, **options)
+            return self.call(method, *segments, **options)
         except FailedTryError as error:
+            if self.gate.halt_reason is Halt.CERTIFICATE:
+                raise ForgeUnavailableError(
+                    "the server's TLS certificate is not trusted: check FORGE_GDPR_BASE_URL and"
+                    " FORGE_GDPR_CA_FILE"
+                ) from None
             raise ForgeUnavailableError(
                 f"Forge did not answer {method} well ({error}) after {self._policy.tries} tries:"
                 " try again later, or check FORGE_GDPR_BASE_URL"
             ) from None
-        return documented(reply)
 
 
 class _FinalFailedTryError(Exception):

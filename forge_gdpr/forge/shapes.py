@@ -18,6 +18,7 @@ from forge_gdpr.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from forge_gdpr.answers import Reply
 
@@ -36,6 +37,14 @@ class UserDetail(User):
     """A user with what Forge runs for them."""
 
     workflows: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Greeting:
+    """That Forge is there and takes the key."""
+
+    users: int
+    date: datetime | None  #: of its answer, by its own clock
 
 
 def documented(reply: Reply) -> Any:  # noqa: ANN401  # JSON

@@ -1,0 +1,132 @@
+"""``forge-gdpr doctor``: is everything set up, and if not, what to do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from forge_gdpr import options
+from forge_gdpr.cli import wiring
+from forge_gdpr.cli.output import echo_json, echo_table
+from forge_gdpr.cli.parameters import ending, output_option
+from forge_gdpr.errors import ConfigurationError, ExitCode, ForgeGdprError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from forge_gdpr.settings import Settings
+    from forge_gdpr.watch.findings import Finding
+
+
+@click.command(
+    "doctor",
+    epilog=ending(
+        "forge-gdpr doctor",
+        ExitCode.OK,
+        ExitCode.CONFIGURATION,
+        ExitCode.DATABASE,
+        ExitCode.FORGE_UNAVAILABLE,
+        ExitCode.AUDIT_BROKEN,
+        ExitCode.KEY_REFUSED,
+        instead={ExitCode.OK: "a night would work; warnings do not count"},
+    ),
+)
+@click.option("--offline", is_flag=True, help="Do not call Forge.")
+@output_option
+@click.pass_context
+def doctor_command(ctx: click.Context, offline: bool, output: str) -> None:
+    """Check all that a night needs, a line each: ok, warning or failure, and what to do.
+
+    Nothing is changed, nobody is deleted: Forge is asked once for its list of users. Ends with the
+    exit code of the gravest failure.
+    """
+    from forge_gdpr.watch.findings import failure, worst
+
+    settings: Settings | None = None
+    try:
+        settings = wiring.settings_with()
+    except ConfigurationError as error:
+        findings = [failure("settings", str(error), error.exit_code)]
+    else:
+        findings = list(_findings(settings, offline=offline))
+    if output == "json":
+        told: dict[str, Any] = {"checks": [finding.as_json() for finding in findings]}
+        told["settings"] = None if settings is None else settings.shown()
+        echo_json(told | {"exit_code": int(worst(findings))})
+    else:
+        echo_table(
+            ("level", "check", "what was seen"),
+            [(finding.level.value, finding.name, finding.said) for finding in findings],
+        )
+    ctx.exit(worst(findings))
+
+
+def _findings(settings: Settings, *, offline: bool) -> Iterator[Finding]:
+    from forge_gdpr.watch.findings import Finding
+
+    shown = settings.shown()
+    given = [
+        f"{option.name.upper()}={shown[option.name]}"
+        for option in options.OPTIONS
+        if option.name in settings.model_fields_set
+    ]
+    yield Finding(name="settings", said=" ".join(given) or "all are the defaults")
+    yield from _local(settings)
+    if not offline:
+        yield from _at_forge(settings)
+
+
+def _local(settings: Settings) -> Iterator[Finding]:
+    """Check database, keys, clocks and files; what depends on the database only if it is there."""
+    from forge_gdpr.database.engine import parsed_url, shown_url
+    from forge_gdpr.watch import checks
+    from forge_gdpr.watch.findings import Finding, Level
+
+    def calendar() -> Finding:
+        wiring.legal_clock(settings)
+        return Finding(
+            name="calendar",
+            said=f"{settings.timezone}, holidays {settings.holidays or 'none'}",
+        )
+
+    yield checks.tried("calendar", calendar)
+    now = datetime.now(UTC)
+    url = settings.database_url.get_secret_value()
+
+    def reached() -> Finding:
+        engine = wiring.engine_for(settings)
+        return checks.database(engine, shown=shown_url(parsed_url(url)))
+
+    database = checks.tried("database", reached)
+    yield database
+    if database.level is not Level.OK:
+        return
+    engine = wiring.engine_for(settings)
+    yield checks.tried("writable", lambda: checks.writable(engine))
+    yield checks.tried("triggers", lambda: checks.triggers(engine))
+    yield checks.tried(
+        "subject key", lambda: checks.subject_key(engine, wiring.subject_key(settings))
+    )
+    yield checks.tried("database clock", lambda: checks.database_clock(engine, now=now))
+    yield checks.tried(
+        "last run", lambda: checks.last_run(engine, now=now, max_age_h=settings.max_age_h)
+    )
+    key_file = wiring.subject_key_file(settings)
+    if key_file is not None:  # else the files are the server's
+        path = Path(str(parsed_url(url).database))
+        yield checks.files([path, key_file])
+        yield checks.disk(path.parent)
+
+
+def _at_forge(settings: Settings) -> Iterator[Finding]:
+    from forge_gdpr.watch import checks
+    from forge_gdpr.watch.findings import failure
+
+    try:
+        with wiring.client_for(settings) as client:
+            yield from checks.forge(client, now=lambda: datetime.now(UTC))
+    except ForgeGdprError as error:
+        yield failure("forge", str(error), error.exit_code)

@@ -1,0 +1,167 @@
+"""The checks of `doctor`, each against the real thing. None changes anything."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import false, insert, literal, select, update
+
+from forge_gdpr.audit.events import MAIN, EventName
+from forge_gdpr.audit.history import closings, newest_body
+from forge_gdpr.database import schema
+from forge_gdpr.database.engine import now as database_now
+from forge_gdpr.database.engine import reading, writing
+from forge_gdpr.database.tables import audit_events, deletion_requests, runs
+from forge_gdpr.errors import (
+    ExitCode,
+    ForgeGdprError,
+    ForgeRejectedError,
+    NotFoundError,
+)
+from forge_gdpr.watch.findings import Finding, failure, warning
+from forge_gdpr.watch.status import last_good
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+    from forge_gdpr.forge.client import ForgeClient
+    from forge_gdpr.pseudonyms import SubjectKey
+
+#: Leases and Retry-After bear such a difference; a date of receipt should not.
+MOST_CLOCK_SKEW: Final = timedelta(seconds=60)
+LEAST_FREE_BYTES: Final = 100 * 2**20
+ENOUGH_FREE_BYTES: Final = 2**30
+
+
+def tried(name: str, check: Callable[[], Finding]) -> Finding:
+    """Make a check; an error that is meant for the operator is a failure."""
+    try:
+        return check()
+    except ForgeGdprError as error:
+        return failure(name, str(error), error.exit_code)
+
+
+def database(engine: Engine, *, shown: str) -> Finding:
+    """See whether the database can be reached and is at this program's schema."""
+    with reading(engine) as connection:
+        schema.require_current(connection)
+    return Finding(name="database", said=f"{shown} is reached, at revision {schema.REVISION}")
+
+
+def writable(engine: Engine) -> Finding:
+    """See whether a run may write all that it has to; nothing is written."""
+    nothing = select(literal("doctor"), literal("main"), literal(0)).where(false())
+    columns = [audit_events.c[name] for name in ("event", "chain", "seq")]
+    with writing(engine) as connection:
+        connection.execute(insert(audit_events).from_select(columns, nothing))
+        for table in (deletion_requests, runs):
+            connection.execute(update(table).where(false()).values(closed_at=None))
+    return Finding(name="writable", said="a run may write requests, runs and record")
+
+
+def triggers(engine: Engine) -> Finding:
+    """See whether the database itself refuses to change the record."""
+    with reading(engine) as connection:
+        missing = schema.missing_triggers(connection)
+    if missing:
+        return failure(
+            "triggers",
+            f"the database no longer protects the record ({', '.join(missing)} missing or"
+            " disabled): run 'forge-gdpr audit verify', and ask who did it",
+            ExitCode.AUDIT_BROKEN,
+        )
+    return Finding(name="triggers", said="the database refuses to change or delete the record")
+
+
+def subject_key(engine: Engine, key: SubjectKey) -> Finding:
+    """See whether people are pseudonymised under the key that the record knows."""
+    with reading(engine) as connection:
+        opened = newest_body(connection, chain=MAIN, event=EventName.RUN_OPENED)
+    used = None if opened is None else opened.get("subject_key")
+    if used is None:
+        return Finding(name="subject key", said=f"{key.id}; no run has used one yet")
+    if used != key.id:
+        return failure(
+            "subject key",
+            f"this is key {key.id}, but the last run used {used}: put that one back, else nobody"
+            " in the record is found again",
+            ExitCode.CONFIGURATION,
+        )
+    return Finding(name="subject key", said=f"{key.id}, as in the last run")
+
+
+def database_clock(engine: Engine, *, now: datetime) -> Finding:
+    """See whether this machine's clock is the database's."""
+    with reading(engine) as connection:
+        return _compared("database clock", database_now(connection), now, "the database's")
+
+
+def last_run(engine: Engine, *, now: datetime, max_age_h: float) -> Finding:
+    """See when a run last did its night's work."""
+    with reading(engine) as connection:
+        last = last_good(closings(connection))
+    if last is None:
+        return warning("last run", "no run has ended well yet: try 'forge-gdpr run --dry-run'")
+    age_h = (now - last.closed_at) / timedelta(hours=1)
+    said = f"the last good run closed {age_h:.1f} h ago"
+    if age_h > max_age_h:
+        return warning("last run", f"{said}, over {max_age_h:g} h: is it scheduled?")
+    return Finding(name="last run", said=said)
+
+
+def files(private: Sequence[Path]) -> Finding:
+    """See whether files that hold people or secrets are their owner's alone."""
+    opened = [path for path in private if path.exists() and _others_may(path)]
+    if opened:
+        names = " ".join(str(path) for path in opened)
+        return warning("files", f"others may read or write: run 'chmod 600 {names}'")
+    return Finding(name="files", said="what holds people or secrets is its owner's alone")
+
+
+def disk(folder: Path) -> Finding:
+    """See whether a night's record fits on the disk."""
+    free = shutil.disk_usage(folder).free
+    said = f"{free / 2**30:,.1f} GiB free in {folder.resolve()}"
+    if free < LEAST_FREE_BYTES:
+        return failure("disk", f"{said}: make room, or the run stops", ExitCode.DATABASE)
+    if free < ENOUGH_FREE_BYTES:
+        return warning("disk", f"{said}: make room soon")
+    return Finding(name="disk", said=said)
+
+
+def forge(client: ForgeClient, *, now: Callable[[], datetime]) -> list[Finding]:
+    """See whether key, host and path are right: one authenticated list; and compare the clocks."""
+    try:
+        greeting = client.greet()
+    except (NotFoundError, ForgeRejectedError):
+        return [
+            failure(
+                "forge",
+                "Forge's list of users is not at FORGE_GDPR_BASE_URL: check its path",
+                ExitCode.FORGE_UNAVAILABLE,
+            )
+        ]
+    except ForgeGdprError as error:
+        return [failure("forge", str(error), error.exit_code)]
+    found = [Finding(name="forge", said=f"accepts the key and has {greeting.users} users")]
+    if greeting.date is None:
+        return [*found, warning("forge clock", "Forge's answer has no readable Date")]
+    return [*found, _compared("forge clock", greeting.date, now(), "Forge's")]
+
+
+def _others_may(path: Path) -> bool:
+    return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+
+
+def _compared(name: str, theirs: datetime, ours: datetime, whose: str) -> Finding:
+    ahead_s = (ours - theirs).total_seconds()
+    if abs(ahead_s) <= MOST_CLOCK_SKEW.total_seconds():
+        return Finding(name=name, said=f"{abs(ahead_s):.0f} s from this machine's")
+    way = "ahead of" if ahead_s > 0 else "behind"
+    return warning(name, f"this machine is {abs(ahead_s):.0f} s {way} {whose}: is NTP running?")

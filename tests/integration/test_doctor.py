@@ -1,0 +1,191 @@
+"""What `doctor` sees of a machine that is set up, and of one that is not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from world import KEY, SUBJECT_KEY, client, insert, night, raw_server
+
+from forge_gdpr.database.engine import writing
+from forge_gdpr.errors import DatabaseError, ExitCode
+from forge_gdpr.pseudonyms import SubjectKey
+from forge_gdpr.sandbox import Sandbox, generated_user
+from forge_gdpr.watch import checks
+from forge_gdpr.watch.findings import Finding, Level, failure, warning, worst
+
+if TYPE_CHECKING:
+    import socket
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+    from world import Program
+
+NOW = datetime.now(UTC)
+
+
+def test_the_worst_failure_decides_and_warnings_do_not_count() -> None:
+    found = [
+        Finding(name="a", said="well"),
+        warning("b", "soon"),
+        failure("c", "gone", ExitCode.FORGE_UNAVAILABLE),
+        failure("d", "wrong", ExitCode.CONFIGURATION),
+    ]
+    assert worst(found) == ExitCode.CONFIGURATION
+    assert worst(found[:2]) == ExitCode.OK
+
+
+def test_an_error_for_the_operator_becomes_a_line() -> None:
+    def check() -> Finding:
+        raise DatabaseError("the database is away")
+
+    assert checks.tried("x", check) == failure("x", "the database is away", ExitCode.DATABASE)
+
+
+def test_a_missing_trigger_is_a_failure(engine: Engine) -> None:
+    assert checks.triggers(engine).level is Level.OK
+    with writing(engine) as connection:
+        connection.exec_driver_sql(
+            "DROP TRIGGER audit_events_refuse_delete"
+            if engine.dialect.name == "sqlite"
+            else "ALTER TABLE audit_events DISABLE TRIGGER audit_events_refuse_change"
+        )
+    found = checks.triggers(engine)
+    assert (found.level, found.code) == (Level.FAILURE, ExitCode.AUDIT_BROKEN)
+    assert "audit_events_refuse_" in found.said
+
+
+def test_another_subject_key_than_the_last_runs_is_a_failure(
+    engine: Engine, sandbox: Sandbox
+) -> None:
+    other = SubjectKey(b"o" * 32)
+    assert checks.subject_key(engine, other).level is Level.OK  # no run has used one
+    night(engine, sandbox.url)
+    assert checks.subject_key(engine, SUBJECT_KEY).level is Level.OK
+    found = checks.subject_key(engine, other)
+    assert (found.code, SUBJECT_KEY.id in found.said) == (ExitCode.CONFIGURATION, True)
+
+
+def test_nothing_is_written_to_see_whether_it_could_be(engine: Engine) -> None:
+    assert checks.writable(engine).level is Level.OK
+    with writing(engine) as connection:
+        for table in ("audit_events", "deletion_requests", "runs"):
+            assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0
+
+
+@pytest.mark.parametrize(("away_s", "said"), [(90, "ahead of"), (-90, "behind")])
+def test_a_clock_that_is_off_is_a_warning(engine: Engine, away_s: int, said: str) -> None:
+    assert checks.database_clock(engine, now=datetime.now(UTC)).level is Level.OK
+    off = datetime.now(UTC) + timedelta(seconds=away_s)
+    found = checks.database_clock(engine, now=off)
+    assert (found.level, said in found.said) == (Level.WARNING, True)
+
+
+def test_an_old_last_run_is_a_warning(engine: Engine, sandbox: Sandbox) -> None:
+    assert checks.last_run(engine, now=NOW, max_age_h=26).level is Level.WARNING
+    night(engine, sandbox.url)
+    now = datetime.now(UTC)
+    assert checks.last_run(engine, now=now, max_age_h=26).level is Level.OK
+    later = checks.last_run(engine, now=now + timedelta(hours=27), max_age_h=26)
+    assert later == warning(
+        "last run", "the last good run closed 27.0 h ago, over 26 h: is it scheduled?"
+    )
+
+
+def test_files_that_others_may_read_are_a_warning(tmp_path: Path) -> None:
+    private, public = tmp_path / "private", tmp_path / "public"
+    private.touch(mode=0o600)
+    public.touch(mode=0o600)
+    public.chmod(0o640)
+    assert checks.files([private, tmp_path / "missing"]).level is Level.OK
+    assert checks.files([private, public]) == warning(
+        "files", f"others may read or write: run 'chmod 600 {public}'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("free", "level"),
+    [(2**31, Level.OK), (2**29, Level.WARNING), (2**20, Level.FAILURE)],
+)
+def test_a_full_disk_is_said_before_the_night(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, level: Level
+) -> None:
+    # A disk of this size can't be had here; the library's answer is what is simulated.
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free))
+    assert checks.disk(tmp_path).level is level
+
+
+def at_forge(url: str, **changes: Any) -> list[Finding]:
+    with client(url, **changes) as opened:
+        return checks.forge(opened, now=lambda: datetime.now(UTC))
+
+
+def test_forge_is_asked_for_its_users_and_its_clock(sandbox: Sandbox) -> None:
+    assert at_forge(sandbox.url) == [
+        Finding(name="forge", said="accepts the key and has 30 users"),
+        Finding(name="forge clock", said="0 s from this machine's"),
+    ]
+
+
+def test_what_is_wrong_with_key_path_or_host_is_said(sandbox: Sandbox) -> None:
+    (refused,) = at_forge(sandbox.url, api_key="another")
+    assert (refused.code, "API key" in refused.said) == (ExitCode.KEY_REFUSED, True)
+    (path,) = at_forge(f"{sandbox.url}/nowhere")
+    assert (path.code, "check its path" in path.said) == (ExitCode.FORGE_UNAVAILABLE, True)
+    (host,) = at_forge("http://127.0.0.1:9/forge")
+    assert host.code == ExitCode.FORGE_UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("date", "said"),
+    [
+        ("Date: Tue, 01 Jan 2030 00:00:00 GMT\r\n", "behind Forge's: is NTP running?"),
+        ("", "no readable Date"),
+    ],
+)
+def test_forges_clock_is_compared(date: str, said: str) -> None:
+    def answer(connection: socket.socket) -> None:
+        connection.recv(4096)
+        body = b'{"data": []}'
+        head = f"HTTP/1.1 200 OK\r\n{date}Content-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+
+    with raw_server(answer) as url:
+        _, clock = at_forge(url)
+    assert (clock.level, said in clock.said) == (Level.WARNING, True)
+
+
+def test_the_command_on_a_machine_that_is_set_up(
+    program: Program, engine: Engine, sandbox: Sandbox
+) -> None:
+    insert(engine, {"forge_user_id": generated_user(0).id})
+    assert program.here("run").returncode == 0
+    calls = len(sandbox.seen)
+    done = program("doctor")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "accepts the key and has 29 users" in done.stdout
+    assert KEY not in done.stdout
+    assert SUBJECT_KEY.secret.decode() not in done.stdout
+    told = json.loads(program.here("doctor", "--offline", "--output", "json").stdout)
+    assert len(sandbox.seen) == calls + 1
+    assert (told["exit_code"], told["settings"]["api_key"]) == (0, "set")
+    assert {one["level"] for one in told["checks"]} <= {"ok", "warning"}
+    assert "forge" not in {one["check"] for one in told["checks"]}
+
+
+def test_the_command_on_a_machine_that_is_not(program: Program, tmp_path: Path) -> None:
+    empty = f"sqlite:///{tmp_path / 'none.db'}"
+    for variables, code, said in (
+        ({"FORGE_GDPR_DATABASE_URL": empty}, 3, "run 'forge-gdpr db upgrade'"),
+        ({"FORGE_GDPR_API_KEY": ""}, 3, "there is no API key"),
+        ({"FORGE_GDPR_API_KEY": "another"}, 7, "Forge refuses the API key"),
+        ({"FORGE_GDPR_CONCURRENCY": "many"}, 3, "FORGE_GDPR_CONCURRENCY"),
+        ({"FORGE_GDPR_TIMEZONE": "Mars"}, 3, "FORGE_GDPR_TIMEZONE=Mars is no time zone"),
+        ({"FORGE_GDPR_SUBJECT_KEY": "short"}, 3, "FORGE_GDPR_SUBJECT_KEY is too short"),
+    ):
+        done = program.here("doctor", **variables)
+        assert (done.returncode, said in done.stdout, done.stderr) == (code, True, ""), said
