@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import world
+from desk_session import session
 
 from forge_gdpr import options
 from forge_gdpr.cli import main
@@ -72,8 +73,10 @@ def told(text: str) -> str:
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<run id>", text)
     text = re.sub(r"v1:[0-9a-f]{8}:[0-9a-f]{64}", "<pseudonym>", text)
     text = re.sub(r"\b[0-9a-f]{64}\b", "<hash>", text)
-    text = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?([+]00:00)?", "<time>", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?([+]00:00)?", "<time>", text)
     text = re.sub(r"20(?!99)\d\d-\d\d-\d\d", "<date>", text)
+    text = re.sub(r"(subject key +)[0-9a-f]{8}", r"\1<key id>", text)
+    text = re.sub(r"[\d,.]+ GiB free|\d+ s from", "<n>", text)
     text = re.sub(r"in \d+\.\d s \(\d+\.\d requests", "in <n> s (<n> requests", text)
     text = re.sub(r" {2,}", "  ", re.sub(r"[─━]+", "─", text))
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
@@ -97,6 +100,11 @@ def test_the_recorded_session_is_the_demos() -> None:
     assert told(recorded) == told(demo())
 
 
+def test_the_recorded_day_at_the_desk_is_the_real_one() -> None:
+    recorded = block("desk", README.read_text()).strip("`\n")
+    assert told(recorded) == told(session())
+
+
 def test_every_file_that_is_named_exists() -> None:
     for name in re.findall(r"`?(cron/[\w.-]+)`?", README.read_text()):
         assert (ROOT / name).exists()
@@ -104,7 +112,11 @@ def test_every_file_that_is_named_exists() -> None:
 
 def rewrite() -> None:
     text = README.read_text()
-    for name, made in (BLOCKS | {"demo": lambda: f"```\n{demo()}\n```\n"}).items():
+    recorded = {
+        "demo": lambda: f"```\n{demo()}\n```\n",
+        "desk": lambda: f"```\n{session()}\n```\n",
+    }
+    for name, made in (BLOCKS | recorded).items():
         before, rest = text.split(f"<!-- {name} -->\n")
         text = (
             f"{before}<!-- {name} -->\n{made()}<!-- /{name} -->"
