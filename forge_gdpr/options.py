@@ -55,6 +55,19 @@ SUBJECT_KEY: Final = Option(
     secret=True,
     help="What people are pseudonymised under; made by 'db upgrade' beside a SQLite database.",
 )
+SIGNING_KEY: Final = Option(
+    name="signing_key",
+    secret=True,
+    help="Ed25519 key that signs the record after each run; made by 'audit keygen'.",
+)
+PUBLIC_KEY_FILE: Final = Option(
+    name="public_key_file",
+    help="Public keys, a line each, that checkpoints are verified with.",
+)
+CHECKPOINT_FILE: Final = Option(
+    name="checkpoint_file",
+    help="Each new checkpoint is appended here; keep it where the database's owner can't write.",
+)
 PROXY: Final = Option(name="proxy", secret=True, help="HTTP proxy to reach Forge through.")
 CA_FILE: Final = Option(name="ca_file", help="CA bundle to trust instead of certifi's.")
 CONCURRENCY: Final = Option(

@@ -53,6 +53,50 @@ class SubjectKey:
         return f"v1:{self.id}:{digest}"
 
 
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """The subject keys that are live, the oldest first: one for each epoch.
+
+    The last one is used for what is written, all of them for what is looked up. A key that is
+    taken away is destroyed: who stands in the record under it can't be found by anybody any more.
+
+    Raises:
+        ValueError: there is none, one is too short, or one is there twice.
+    """
+
+    keys: tuple[SubjectKey, ...]
+
+    def __post_init__(self) -> None:
+        if not self.keys:
+            raise ValueError("there is no subject key")
+        if len({key.id for key in self.keys}) < len(self.keys):
+            raise ValueError("a subject key is there twice")
+
+    @classmethod
+    def parse(cls, text: str) -> Keyring:
+        """Return the keys of a text, one a line."""
+        lines = (line.strip() for line in text.splitlines())
+        return cls(tuple(SubjectKey(line.encode()) for line in lines if line))
+
+    @property
+    def current(self) -> SubjectKey:
+        """The key that new pseudonyms are made with."""
+        return self.keys[-1]
+
+    def subjects(self, kind: Kind, identifier: str) -> list[str]:
+        """Return an identifier's pseudonyms under every live key."""
+        return [key.subject(kind, identifier) for key in self.keys]
+
+    def has(self, key_id: str) -> bool:
+        """Say whether a key is live."""
+        return any(key.id == key_id for key in self.keys)
+
+
+def key_id_of(subject: str) -> str:
+    """Return which key a pseudonym was made with: ``v1:<key id>:<hex>``."""
+    return subject.split(":")[1]
+
+
 def subject_of(key: SubjectKey, *, request_id: int, user_id: str | None, email: str | None) -> str:
     """Return the pseudonym of the person a request names; of its number if it names nobody."""
     known = _pseudonyms(key, user_id=user_id, email=email)

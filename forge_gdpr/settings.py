@@ -7,6 +7,7 @@ only here; ``cli/`` imports this module when a command runs, not for its help.
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import os
 import stat
@@ -29,6 +30,7 @@ from pydantic_settings import (
 )
 
 from forge_gdpr import options
+from forge_gdpr.chain import canonical
 from forge_gdpr.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -85,6 +87,9 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = _secret(options.API_KEY)
     base_url: str = _declared(options.BASE_URL)
     subject_key: SecretStr | None = _secret(options.SUBJECT_KEY)
+    signing_key: SecretStr | None = _secret(options.SIGNING_KEY)
+    public_key_file: Path | None = _declared(options.PUBLIC_KEY_FILE)
+    checkpoint_file: Path | None = _declared(options.CHECKPOINT_FILE)
     proxy: SecretStr | None = _secret(options.PROXY)
     ca_file: Path | None = _declared(options.CA_FILE)
     concurrency: int = _declared(options.CONCURRENCY)
@@ -147,6 +152,10 @@ class Settings(BaseSettings):
     def shown(self) -> dict[str, str | None]:
         """Return every setting for people: of a secret only whether it is set."""
         return {option.name: self._shown(option) for option in options.OPTIONS}
+
+    def digest(self) -> str:
+        """Return the SHA-256 of what `shown` returns, for the record: secrets have no part."""
+        return hashlib.sha256(canonical(self.shown()).encode()).hexdigest()
 
     def _shown(self, option: options.Option) -> str | None:
         value = getattr(self, option.name)

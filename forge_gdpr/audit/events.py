@@ -35,6 +35,7 @@ class EventName(StrEnum):
     REQUEST_APPROVED = "request.approved"
     REQUEST_RETRIED = "request.retried"
     GUARD_OVERRIDDEN = "guard.overridden"
+    CHECKPOINT = "audit.checkpoint"
 
 
 class Ended(StrEnum):

@@ -57,10 +57,15 @@ def append(connection: Connection, head: Head, entries: Sequence[Entry], *, at: 
     return head
 
 
+def lock_main(connection: Connection) -> None:
+    """Let nobody else write to the main chain until this transaction ends."""
+    if connection.dialect.name == "postgresql":  # on SQLite any writer is alone
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MAIN_LOCK})")
+
+
 def append_main(connection: Connection, entries: Sequence[Entry], *, at: datetime) -> Head:
     """Append to the main chain, which has many writers: they go one after the other."""
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MAIN_LOCK})")
+    lock_main(connection)
     return append(connection, head_of(connection, MAIN), entries, at=at)
 
 

@@ -1,8 +1,9 @@
 """Verifying the record: every chain, every link, every column; streaming, in constant memory.
 
 Found are: a changed column, a changed body, an event that is missing, added, moved or renamed, a
-run that `main` doesn't know or whose chain is not what `main` says. Not found without a copy of
-an older head: a tail cut off `main`, or all of it written anew.
+run that `main` doesn't know or whose chain is not what `main` says, a checkpoint in the record that
+is not what it was when it was signed. A tail cut off `main`, or all of it written anew by somebody
+without the key, shows against an older checkpoint that was kept elsewhere.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ from sqlalchemy import func, select
 
 from forge_gdpr.audit.events import COLUMNS, MAIN, EventName
 from forge_gdpr.chain import Head, canonical, seal, written_time
+from forge_gdpr.checkpoints import InvalidCheckpointError, checkpoint_in, require_signed
 from forge_gdpr.database.tables import audit_events
 from forge_gdpr.errors import AuditBrokenError
+from forge_gdpr.merkle import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Connection, Row
+
+    from forge_gdpr.checkpoints import PublicKey
 
 _PAGE: Final = 5000
 
@@ -34,6 +39,8 @@ class Examined:
     runs: int
     open_runs: int  #: opened and not closed: running now, or crashed and not yet recovered
     head: Head  #: of the main chain, up to its first bad event
+    signed: int = 0  #: so many events of main are under the newest checkpoint in it
+    signatures_checked: bool = False  #: whether public keys were known
     broken: Mapping[str, str] = field(default_factory=dict)  #: by chain: its first problem
 
     def require_whole(self) -> None:
@@ -59,8 +66,68 @@ class Examined:
             "runs": self.runs,
             "open_runs": self.open_runs,
             "main": {"seq": self.head.seq, "hash": self.head.hash},
+            "signed": self.signed,
+            "signatures_checked": self.signatures_checked,
             "broken": dict(self.broken),
         }
+
+
+def examine(
+    connection: Connection, *, keys: Sequence[PublicKey] = (), against: Sequence[str] = ()
+) -> Examined:
+    """Examine the whole record, on one snapshot, so that a run that is writing does no harm.
+
+    Each chain is read up to its first bad event.
+
+    Args:
+        connection: in a reading transaction.
+        keys: that may sign; none: what checkpoints say is checked, but not who signed them.
+        against: older checkpoints, signed notes that were kept elsewhere.
+    """
+    main = _Main(keys=keys, against=against)
+    broken: dict[str, str] = {}
+
+    def read(chain: str, tree: Tree, look: Callable[..., str | None] | None = None) -> Head:
+        try:
+            return _read_chain(connection, chain, tree, look)
+        except _BrokenError as error:
+            broken[chain] = str(error)
+            return error.head
+
+    main_head = read(MAIN, main.tree, main.look)  # if it is broken, what it says means nothing
+    main.reach(main_head)
+    events = main_head.seq
+    for chain in _run_chains(connection):
+        tree = Tree()
+        head = read(chain, tree, _of_run(chain))
+        events += head.seq
+        problem = None if MAIN in broken else main.problem(chain, head, tree)
+        if problem is not None and (chain not in broken or chain not in main.opened):
+            broken[chain] = problem
+    if MAIN not in broken:
+        broken |= main.missing()
+    return Examined(
+        events=events,
+        runs=len(main.opened),
+        open_runs=len(main.opened) - main.closings,
+        head=main_head,
+        signed=main.signed,
+        signatures_checked=bool(keys),
+        broken=broken,
+    )
+
+
+def verify(
+    connection: Connection, *, keys: Sequence[PublicKey] = (), against: Sequence[str] = ()
+) -> Examined:
+    """Examine the whole record and return what was read if it is whole.
+
+    Raises:
+        AuditBrokenError: it is not.
+    """
+    examined = examine(connection, keys=keys, against=against)
+    examined.require_whole()
+    return examined
 
 
 class _BrokenError(Exception):
@@ -71,83 +138,127 @@ class _BrokenError(Exception):
         self.head = head
 
 
-def examine(connection: Connection) -> Examined:
-    """Examine the whole record, on one snapshot, so that a run that is writing does no harm.
+@dataclass(frozen=True, slots=True)
+class _Closing:
+    """What ``main`` says of a run's chain."""
 
-    Each chain is read up to its first bad event.
-
-    Args:
-        connection: in a reading transaction.
-    """
-    broken: dict[str, str] = {}
-
-    def read(chain: str, note: Callable[[dict[str, Any]], None] | None = None) -> Head:
-        try:
-            return _read_chain(connection, chain, note)
-        except _BrokenError as error:
-            broken[chain] = str(error)
-            return error.head
-
-    runs = _Runs()
-    main = read(MAIN, runs.note)  # if it is broken, what it says of runs means nothing
-    events = main.seq
-    for chain in _run_chains(connection):
-        head = read(chain)
-        events += head.seq
-        problem = None if MAIN in broken else runs.problem(chain, head)
-        if problem is not None and (chain not in broken or chain not in runs.opened):
-            broken[chain] = problem
-    if MAIN not in broken:
-        for chain, head in runs.closed.items():
-            if head.seq > 0:
-                broken[chain] = f"audit chain {chain} with {head.seq} events is missing"
-    return Examined(
-        events=events,
-        runs=len(runs.opened),
-        open_runs=_open_runs(connection),
-        head=main,
-        broken=broken,
-    )
+    length: object
+    head: object
+    root: object
 
 
-def verify(connection: Connection) -> Examined:
-    """Examine the whole record and return what was read if it is whole.
+class _Main:
+    """The main chain while it is read: what it says of the runs, and of its own past."""
 
-    Raises:
-        AuditBrokenError: it is not.
-    """
-    examined = examine(connection)
-    examined.require_whole()
-    return examined
-
-
-class _Runs:
-    """What ``main`` says of the runs."""
-
-    def __init__(self) -> None:
+    def __init__(self, *, keys: Sequence[PublicKey], against: Sequence[str]) -> None:
+        self.tree = Tree()
         self.opened: set[str] = set()
-        self.closed: dict[str, Head] = {}
+        self.closings = 0
+        self.signed = 0
+        self._keys = keys
+        self._closed: dict[str, _Closing] = {}
+        self._roots: dict[int, tuple[bytes, str]] = {}
+        self._against = against
+        self._sizes = {size for size in map(_size_of, against) if size is not None}
 
-    def note(self, body: dict[str, Any]) -> None:
+    def reach(self, head: Head) -> None:
+        """Note what the chain is at a size that an older checkpoint is about."""
+        if head.seq in self._sizes:
+            self._roots[head.seq] = (self.tree.root, head.hash)
+
+    def look(self, body: dict[str, Any], head: Head) -> str | None:
+        """Note an event and say what is wrong with it; ``head`` and tree are the chain before."""
+        self.reach(head)
         run_id = body.get("run_id", "")
-        if body["event"] == EventName.RUN_OPENED:
-            self.opened.add(run_id)
-        elif body["event"] == EventName.RUN_CLOSED:
-            self.closed[run_id] = Head(
-                chain=run_id, seq=body.get("length", -1), hash=body.get("head", "")
-            )
+        match body["event"]:
+            case EventName.RUN_OPENED:
+                if run_id in self.opened:
+                    return f"opens run {run_id} again"
+                self.opened.add(run_id)
+            case EventName.RUN_CLOSED:
+                if run_id not in self.opened or run_id in self._closed:
+                    return f"closes run {run_id}, which is not open"
+                self.closings += 1
+                self._closed[run_id] = _Closing(
+                    body.get("length"), body.get("head"), body.get("root")
+                )
+            case EventName.CHECKPOINT:
+                try:
+                    self._compare(str(body.get("note")), at=head)
+                except InvalidCheckpointError as error:
+                    return f"holds a checkpoint, but {error}"
+                self.signed = head.seq
+            case _:
+                pass
+        return None
 
-    def problem(self, chain: str, head: Head) -> str | None:
-        """Return what is wrong with a chain that is whole in itself; it is looked at once."""
+    def problem(self, chain: str, head: Head, tree: Tree) -> str | None:
+        """Return what is wrong with a run's chain that is whole in itself."""
         if chain not in self.opened:
             return f"audit chain {chain} belongs to no run that 'main' knows"
-        said = self.closed.pop(chain, head)
-        if (said.seq, said.hash) == (head.seq, head.hash):
+        said = self._closed.pop(chain, None)
+        if said is None or (said.length, said.head, said.root) == (
+            head.seq,
+            head.hash,
+            tree.root.hex(),
+        ):
             return None
         return (
             f"audit chain {chain} ends at event {head.seq}, but 'main' has closed it at"
-            f" event {said.seq} with another hash"
+            f" event {said.length} with another hash"
         )
+
+    def missing(self) -> dict[str, str]:
+        """Return what should be there and is not: whole chains, and the past that was signed."""
+        found = {
+            chain: f"audit chain {chain} with {said.length} events is missing"
+            for chain, said in self._closed.items()
+            if said.length != 0
+        }
+        for note in self._against:
+            try:
+                self._compare(note)
+            except InvalidCheckpointError as error:
+                size = _size_of(note)
+                of = "" if size is None else f" over {size} events"
+                found[f"checkpoint{of}"] = f"the checkpoint{of} does not fit: {error}"
+        return found
+
+    def _compare(self, note: str, at: Head | None = None) -> None:
+        """Hold a checkpoint against the chain.
+
+        Args:
+            note: signed.
+            at: where it stands in the chain: it is over all before it. None: it comes from
+                elsewhere, and the chain was read to its end.
+
+        Raises:
+            InvalidCheckpointError: they don't fit.
+        """
+        said = checkpoint_in(note)
+        if self._keys:
+            require_signed(note, self._keys)
+        if at is not None:
+            if said.size != at.seq:
+                raise InvalidCheckpointError(f"it is one over {said.size} events")
+            root, head = self.tree.root, at.hash
+        elif said.size > self.tree.size:
+            raise InvalidCheckpointError(
+                f"'main' has only {self.tree.size} events: its end was cut off"
+            )
+        else:
+            root, head = self._roots[said.size]
+        if (said.root, said.head) != (root, head):
+            raise InvalidCheckpointError("'main' was another one then: it was written anew")
+
+
+def _of_run(chain: str) -> Callable[[dict[str, Any], Head], str | None]:
+    """Return what looks whether an event belongs to the run whose chain it is in."""
+
+    def look(body: dict[str, Any], _head: Head) -> str | None:
+        return None if body.get("run_id") == chain else "is of another run"
+
+    return look
 
 
 def _run_chains(connection: Connection) -> list[str]:
@@ -165,17 +276,19 @@ def _run_chains(connection: Connection) -> list[str]:
             chains.append(found)
 
 
-def _open_runs(connection: Connection) -> int:
-    count = select(func.count()).where(audit_events.c.chain == MAIN)
-    opened = count.where(audit_events.c.event == EventName.RUN_OPENED)
-    closed = count.where(audit_events.c.event == EventName.RUN_CLOSED)
-    return int(connection.execute(opened).scalar_one() - connection.execute(closed).scalar_one())
-
-
 def _read_chain(
-    connection: Connection, chain: str, note: Callable[[dict[str, Any]], None] | None
+    connection: Connection,
+    chain: str,
+    tree: Tree,
+    look: Callable[[dict[str, Any], Head], str | None] | None,
 ) -> Head:
     """Read one chain from its beginning and return its end.
+
+    Args:
+        connection: in a reading transaction.
+        chain: its name.
+        tree: grows with it.
+        look: is shown each event and the chain's end before it; returns what is wrong with it.
 
     Raises:
         _BrokenError: at its first bad event.
@@ -200,13 +313,14 @@ def _read_chain(
     with connection.execute(wanted) as rows:
         for row in rows:
             problem, body = _problem(row, head)
-            if problem:
+            if problem is None and look is not None:
+                problem = look(body, head)
+            if problem is not None:
                 raise _BrokenError(
                     f"audit event {row.seq} of chain {chain} (id {row.id}) {problem}", head
                 )
+            tree.add(bytes.fromhex(row.hash))
             head = Head(chain=chain, seq=row.seq, hash=row.hash)
-            if note is not None:
-                note(body)
     return head
 
 
@@ -230,3 +344,10 @@ def _problem(row: Row[Any], head: Head) -> tuple[str | None, dict[str, Any]]:
         if said[name] != value:
             return f"has another {name} in its column than in its body", {}
     return None, body
+
+
+def _size_of(note: str) -> int | None:
+    try:
+        return checkpoint_in(note).size
+    except InvalidCheckpointError:
+        return None

@@ -16,6 +16,7 @@ from forge_gdpr.cli.errors import ErrorsAsExitCodes
 from forge_gdpr.cli.explain import explain_command
 from forge_gdpr.cli.imports import import_command
 from forge_gdpr.cli.intake import add_command
+from forge_gdpr.cli.keys import keygen_command
 from forge_gdpr.cli.report import report_command
 from forge_gdpr.cli.requests import requests
 from forge_gdpr.cli.run import run_command
@@ -50,6 +51,7 @@ for command in (
 ):
     main.add_command(command)
 
+audit.add_command(keygen_command)
 requests.add_command(add_command)
 requests.add_command(import_command)
 requests.add_command(explain_command)

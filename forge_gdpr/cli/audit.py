@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import echo_json, echo_table
-from forge_gdpr.cli.parameters import ending, output_option
-from forge_gdpr.errors import ExitCode
+from forge_gdpr.cli.parameters import (
+    actor_option,
+    ending,
+    login_name,
+    output_option,
+    public_key_option,
+)
+from forge_gdpr.errors import ConfigurationError, ExitCode
 
 _CODES = (ExitCode.OK, ExitCode.CONFIGURATION, ExitCode.DATABASE)
 
@@ -52,21 +59,89 @@ def list_events(request_id: int | None, run_id: str | None, limit: int, output: 
     )
 
 
-@audit.command(epilog=ending("forge-gdpr audit verify", *_CODES, ExitCode.AUDIT_BROKEN))
+@audit.command(
+    epilog=ending(
+        "forge-gdpr audit verify --against checkpoints --public-key forge-gdpr.signing-key.pub",
+        *_CODES,
+        ExitCode.AUDIT_BROKEN,
+    )
+)
+@click.option(
+    "--against",
+    multiple=True,
+    metavar="FILE|TEXT",
+    help="Older checkpoints that were kept elsewhere: does today's record extend them?",
+)
+@public_key_option
 @output_option
-def verify(output: str) -> None:
-    """Verify every chain, every link and every column of the record."""
-    from forge_gdpr.audit.verify import verify as verify_record
+def verify(against: tuple[str, ...], public_key: Path | None, output: str) -> None:
+    """Verify every chain, every link, every column and every checkpoint of the record."""
+    from forge_gdpr.audit.verify import examine
     from forge_gdpr.database.engine import reading
 
-    engine = wiring.migrated_engine(wiring.settings_with())
-    with reading(engine) as connection:
-        verified = verify_record(connection)
+    settings = wiring.settings_with()
+    notes = [note for one in against for note in _notes(one)]
+    keys = wiring.public_keys(settings, public_key)
+    with reading(wiring.migrated_engine(settings)) as connection:
+        examined = examine(connection, keys=keys, against=notes)
     if output == "json":
-        echo_json(verified.as_json())
+        echo_json(examined.as_json())
+    examined.require_whole()
+    if output == "json":
         return
     click.echo(
-        f"the record is whole: {verified.events} events of {verified.runs} runs"
-        f" ({verified.open_runs} open); main chain ends at {verified.head.seq}"
-        f" {verified.head.hash}"
+        f"the record is whole: {examined.events} events of {examined.runs} runs"
+        f" ({examined.open_runs} open); main chain ends at {examined.head.seq}"
+        f" {examined.head.hash}"
     )
+    if examined.signed:
+        by = "" if keys else ", by whom was not checked: --public-key"
+        click.echo(f"signed are its first {examined.signed} of main{by}")
+    if notes:
+        extended = "a checkpoint" if len(notes) == 1 else f"{len(notes)} checkpoints"
+        click.echo(f"it extends {extended} kept elsewhere")
+
+
+@audit.command(
+    epilog=ending("forge-gdpr audit checkpoint", *_CODES),
+)
+@actor_option
+def checkpoint(actor: str | None) -> None:
+    """Sign the record as it is now; each run does it too when it closes."""
+    from forge_gdpr.audit.checkpoints import sign
+    from forge_gdpr.database.engine import now, writing
+
+    settings = wiring.settings_with()
+    key = wiring.signing_key(settings)
+    if key is None:
+        raise ConfigurationError(
+            "there is no signing key: make one with 'forge-gdpr audit keygen' and set"
+            " FORGE_GDPR_SIGNING_KEY_FILE"
+        )
+    with writing(wiring.migrated_engine(settings)) as connection:
+        note = sign(connection, key, actor=actor or login_name(), at=now(connection))
+    if note is None:
+        click.echo("there is nothing to sign yet", err=True)
+        return
+    wiring.publisher(settings)(note)
+    click.echo(note, nl=False)
+
+
+def _notes(given: str) -> list[str]:
+    """Return the checkpoints of a file, or of the text itself."""
+    from forge_gdpr.checkpoints import InvalidCheckpointError, notes_in
+
+    try:
+        text = given if "\n" in given else Path(given).read_text(encoding="utf-8")
+        notes = notes_in(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(
+            f"--against {given}: it can't be read ({type(error).__name__})"
+        ) from None
+    except InvalidCheckpointError as error:
+        raise click.UsageError(
+            f"--against holds something else than checkpoints: {error}"
+        ) from None
+    if not notes:
+        raise click.UsageError("--against holds no checkpoint")
+    return notes

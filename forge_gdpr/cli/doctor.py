@@ -100,6 +100,7 @@ def _local(settings: Settings) -> Iterator[Finding]:
         engine = wiring.engine_for(settings)
         return checks.database(engine, shown=shown_url(parsed_url(url)))
 
+    yield checks.tried("signing key", lambda: _signing_key(settings))
     database = checks.tried("database", reached)
     yield database
     if database.level is not Level.OK:
@@ -108,7 +109,7 @@ def _local(settings: Settings) -> Iterator[Finding]:
     yield checks.tried("writable", lambda: checks.writable(engine))
     yield checks.tried("triggers", lambda: checks.triggers(engine))
     yield checks.tried(
-        "subject key", lambda: checks.subject_key(engine, wiring.subject_key(settings))
+        "subject key", lambda: checks.subject_key(engine, wiring.subject_keys(settings))
     )
     yield checks.tried("database clock", lambda: checks.database_clock(engine, now=now))
     yield checks.tried(
@@ -119,6 +120,23 @@ def _local(settings: Settings) -> Iterator[Finding]:
         path = Path(str(parsed_url(url).database))
         yield checks.files([path, key_file])
         yield checks.disk(path.parent)
+
+
+def _signing_key(settings: Settings) -> Finding:
+    from forge_gdpr.watch.findings import Finding, warning
+
+    key = wiring.signing_key(settings)
+    if key is None:
+        return warning(
+            "signing key",
+            "there is none, so nobody can prove that the record is old:"
+            " see 'forge-gdpr audit keygen'",
+        )
+    known = key.public in wiring.public_keys(settings)
+    said = f"{key.name}+{key.public.id}"
+    if not known:
+        return warning("signing key", f"{said} is not in FORGE_GDPR_PUBLIC_KEY_FILE: add it")
+    return Finding(name="signing key", said=said)
 
 
 def _at_forge(settings: Settings) -> Iterator[Finding]:

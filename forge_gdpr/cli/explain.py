@@ -75,4 +75,4 @@ def _found(
 
     if reference is not None:
         return ids(connection, Wanted(reference=reference))
-    return of_person(connection, wiring.subject_key(settings), user_id=user_id, email=email)
+    return of_person(connection, wiring.subject_keys(settings), user_id=user_id, email=email)

@@ -6,12 +6,14 @@ import os
 import re
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from forge_gdpr.errors import MEANINGS, ExitCode
 from forge_gdpr.lifecycle import Status
+from forge_gdpr.options import PUBLIC_KEY_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -131,6 +133,11 @@ def login_name() -> str:
         return "cron"
 
 
+public_key_option = click.option(
+    "--public-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=f"Public keys that may have signed.  [env var: {PUBLIC_KEY_FILE.variable}]",
+)
 actor_option = click.option(
     "--actor",
     default=None,

@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 import click
@@ -157,6 +158,8 @@ def _run(
         max_attempts=settings.max_attempts,
         max_runtime_s=settings.max_runtime_s,
         legal=wiring.legal_clock(settings),
+        settings_digest=settings.digest(),
+        signing_key=wiring.signing_key(settings),
     )
     gate = wiring.gate_for(settings)
     steps = _steps(settings)
@@ -169,6 +172,7 @@ def _run(
             monotonic=time.monotonic,
             random=secrets.token_bytes,
             progress=progress,
+            publish=wiring.publisher(settings),
         )
         return run(order, around)
 
@@ -249,6 +253,10 @@ def _show_summary(summary: Summary, output: str) -> None:
         f" ({summary.per_second:.1f} requests a second, {summary.calls} calls);"
         f" {summary.left} still due; next deadline {summary.next_due_on or 'none'}"
     )
+    if summary.checkpoint is None:
+        click.echo("the record is not signed: see 'forge-gdpr audit keygen'")
+    else:
+        click.echo(f"checkpoint of the record:\n{indent(summary.checkpoint, '  ').rstrip()}")
     if summary.at_risk:
         click.echo(
             f"{counted(summary.at_risk, 'open request')} late, or will be: see 'requests list'"

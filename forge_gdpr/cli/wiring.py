@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forge_gdpr.errors import ConfigurationError
-from forge_gdpr.pseudonyms import SubjectKey
+from forge_gdpr.pseudonyms import Keyring
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy import Engine
 
+    from forge_gdpr.checkpoints import PublicKey, SigningKey
     from forge_gdpr.deadlines import LegalClock
     from forge_gdpr.forge.client import ForgeClient
     from forge_gdpr.forge.gate import Gate
+    from forge_gdpr.pseudonyms import SubjectKey
     from forge_gdpr.settings import Settings
 
 
@@ -59,10 +61,15 @@ def migrated_engine(settings: Settings) -> Engine:
 
 
 def subject_key(settings: Settings) -> SubjectKey:
-    """Return the secret under which people are pseudonymised.
+    """Return the secret under which people are pseudonymised from now on."""
+    return subject_keys(settings).current
+
+
+def subject_keys(settings: Settings) -> Keyring:
+    """Return all secrets under which people are found, a line each; the last one is the current.
 
     Raises:
-        ConfigurationError: there is none, or it is too short.
+        ConfigurationError: there is none, one is too short, or one is there twice.
     """
     from forge_gdpr.settings import read_secret
 
@@ -82,9 +89,9 @@ def subject_key(settings: Settings) -> SubjectKey:
             )
         text = read_secret(path, "the subject key file")
     try:
-        return SubjectKey(text.encode())
+        return Keyring.parse(text)
     except ValueError as error:
-        raise ConfigurationError(f"FORGE_GDPR_SUBJECT_KEY is too short: {error}") from None
+        raise ConfigurationError(f"FORGE_GDPR_SUBJECT_KEY can't be used: {error}") from None
 
 
 def subject_key_file(settings: Settings) -> Path | None:
@@ -126,6 +133,84 @@ def legal_clock(settings: Settings) -> LegalClock:
             " one with its subdivision, like DE or DE-BY"
         )
     return LegalClock(zone=zone, holidays=country_holidays(country, subdiv=subdivision or None))
+
+
+def signing_key(settings: Settings) -> SigningKey | None:
+    """Return the key that signs checkpoints; None if there is none.
+
+    Raises:
+        ConfigurationError: it is no such key.
+    """
+    if settings.signing_key is None:
+        return None
+    from forge_gdpr.checkpoints import InvalidKeyError, SigningKey
+
+    try:
+        return SigningKey.parse(settings.signing_key.get_secret_value().strip())
+    except InvalidKeyError as error:
+        raise ConfigurationError(
+            f"FORGE_GDPR_SIGNING_KEY is no signing key: {error}; make one with"
+            " 'forge-gdpr audit keygen'"
+        ) from None
+
+
+def public_keys(settings: Settings, file: Path | None = None) -> list[PublicKey]:
+    """Return the keys that checkpoints are verified with; none if none is known.
+
+    Args:
+        settings: say where they are: a file, and the signing key's own other half.
+        file: read this one instead.
+
+    Raises:
+        ConfigurationError: the file can't be read, or holds something else.
+    """
+    path = file or settings.public_key_file
+    if path is not None:
+        return public_keys_in(path)
+    key = signing_key(settings)
+    return [] if key is None else [key.public]
+
+
+def public_keys_in(path: Path) -> list[PublicKey]:
+    """Return the public keys in a file, a line each.
+
+    Raises:
+        ConfigurationError: it can't be read, or holds something else.
+    """
+    from forge_gdpr.checkpoints import InvalidKeyError, PublicKey
+
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        found = [PublicKey.parse(line) for line in lines if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"the public keys {path} can't be read ({type(error).__name__})"
+        ) from None
+    except InvalidKeyError as error:
+        raise ConfigurationError(f"{path} holds something else than public keys: {error}") from None
+    if not found:
+        raise ConfigurationError(f"{path} holds no public key")
+    return found
+
+
+def publisher(settings: Settings) -> Callable[[str], None]:
+    """Return what appends a new checkpoint to CHECKPOINT_FILE, if there is one."""
+    path = settings.checkpoint_file
+
+    def publish(checkpoint: str) -> None:
+        import structlog
+
+        if path is None:
+            return
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"{checkpoint}\n")
+        except OSError as error:  # it is in the record: nothing is lost but the copy
+            structlog.get_logger().warning(
+                "checkpoint.not_copied", file=str(path), why=type(error).__name__
+            )
+
+    return publish
 
 
 def make_subject_key_file(path: Path) -> None:

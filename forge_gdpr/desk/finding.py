@@ -16,14 +16,14 @@ from forge_gdpr.pseudonyms import Kind
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from forge_gdpr.pseudonyms import SubjectKey
+    from forge_gdpr.pseudonyms import Keyring
 
 _C = deletion_requests.c
 _E = audit_events.c
 
 
 def of_person(
-    connection: Connection, key: SubjectKey, *, user_id: str | None, email: str | None
+    connection: Connection, keys: Keyring, *, user_id: str | None, email: str | None
 ) -> list[int]:
     """Return the ids of a person's requests: by what is in the row, else by pseudonym.
 
@@ -31,16 +31,16 @@ def of_person(
     which are read one by one: a question by e-mail takes seconds on a large record.
     """
     if user_id is not None:
-        known, pseudonym = _C.forge_user_id == user_id, key.subject(Kind.USER_ID, user_id)
+        known, pseudonyms = _C.forge_user_id == user_id, keys.subjects(Kind.USER_ID, user_id)
     else:
         address = normalised_email(email or "")
         known = func.lower(func.trim(_C.email)) == address.lower()
-        pseudonym = key.subject(Kind.EMAIL, address)
-    rows = connection.execute(select(_C.id).where(or_(known, _C.subject == pseudonym))).scalars()
+        pseudonyms = keys.subjects(Kind.EMAIL, address)
+    rows = connection.execute(select(_C.id).where(or_(known, _C.subject.in_(pseudonyms)))).scalars()
     told = connection.execute(
         select(_E.request_id).where(
             _E.event.in_((EventName.REQUEST_ADMITTED, EventName.REQUEST_CLOSED)),
-            _E.body.contains(pseudonym),
+            or_(*(_E.body.contains(pseudonym) for pseudonym in pseudonyms)),
         )
     ).scalars()
     return sorted({*rows, *(one for one in told if one is not None)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from forge_gdpr.chain import Json
+    from forge_gdpr.checkpoints import SigningKey
     from forge_gdpr.forge.erasure import Eraser
     from forge_gdpr.pseudonyms import SubjectKey
 
@@ -58,6 +59,8 @@ class Order:
     max_attempts: int = 30
     max_runtime_s: float = 10_800.0
     legal: LegalClock = field(default_factory=LegalClock)
+    settings_digest: str = ""  #: of the settings in force, for certificates
+    signing_key: SigningKey | None = None  #: None: the record goes on unsigned
 
 
 @dataclass(slots=True)
@@ -78,6 +81,7 @@ class Surroundings:
     monotonic: Callable[[], float]
     random: Callable[[int], bytes]
     progress: Callable[[int, int], None] = field(default=lambda _done, _due: None)
+    publish: Callable[[str], None] = field(default=lambda _checkpoint: None)
 
 
 def run(order: Order, around: Surroundings) -> Summary:
@@ -100,6 +104,8 @@ def run(order: Order, around: Surroundings) -> Summary:
         lease_s=order.lease_s,
         max_attempts=order.max_attempts,
         legal=order.legal,
+        settings_digest=order.settings_digest,
+        signing_key=order.signing_key,
     )
     with structlog.contextvars.bound_contextvars(run_id=rules.run_id):
         open_run(around.engine, clock, rules, order.limits, version=order.version)
@@ -140,7 +146,7 @@ class _Night:
                     self._gate.halt(Halt.DATABASE)
                     raise
         except GuardStoppedError:
-            close_run(self._recorder, stopped="guard", figures={})
+            self._close(stopped="guard", figures={})
             raise
         return self._closed()
 
@@ -297,7 +303,14 @@ class _Night:
             "pace": pace,  # requests a night, for `status`; 0: this night says nothing of it
         }
         stopped = None if summary.halt is None else summary.halt.value
-        close_run(self._recorder, stopped=stopped, figures=figures)
+        checkpoint = self._close(stopped=stopped, figures=figures)
         if summary.exit_code != ExitCode.OK:
             structlog.get_logger().warning("run.closed", **figures)
-        return summary
+        return replace(summary, checkpoint=checkpoint)
+
+    def _close(self, *, stopped: str | None, figures: dict[str, Json]) -> str | None:
+        checkpoint = close_run(self._recorder, stopped=stopped, figures=figures)
+        if checkpoint is not None:
+            structlog.get_logger().info("audit.checkpoint", note=checkpoint)
+            self._around.publish(checkpoint)
+        return checkpoint

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import insert, select, update
 
+from forge_gdpr.audit.checkpoints import sign, tree_of
 from forge_gdpr.audit.events import Ended, Entry, EventName
 from forge_gdpr.audit.history import Past, earlier_dues, pasts
 from forge_gdpr.audit.record import append_main, head_of
@@ -68,7 +69,11 @@ class Limits:
 
 def open_run(engine: Engine, clock: Clock, rules: Rules, limits: Limits, *, version: str) -> None:
     """Write down that a run has begun: its lease, and ``run.opened`` in the main chain."""
-    details: dict[str, Json] = {"version": version, "subject_key": rules.subject_key.id}
+    details: dict[str, Json] = {
+        "version": version,
+        "subject_key": rules.subject_key.id,
+        "settings": rules.settings_digest,
+    }
     if limits.limit is not None:
         details["limit"] = limits.limit
     if limits.plan is not None:
@@ -87,11 +92,19 @@ def open_run(engine: Engine, clock: Clock, rules: Rules, limits: Limits, *, vers
         append_main(connection, [opened], at=clock.now())
 
 
-def close_run(recorder: Recorder, *, stopped: str | None, figures: dict[str, Json]) -> None:
-    """Write ``run.closed`` into the main chain, with the run chain's length and head."""
+def close_run(recorder: Recorder, *, stopped: str | None, figures: dict[str, Json]) -> str | None:
+    """Write ``run.closed`` into the main chain, with the run chain's length, head and root.
+
+    Returns:
+        The checkpoint that was signed over the main chain; None without a signing key.
+    """
     details = figures | ({} if stopped is None else {"stopped": stopped})
+    rules = recorder.rules
     with recorder.transaction() as connection:
-        _close(connection, recorder.rules.run_id, recorder.clock, details, recorder.rules.actor)
+        _close(connection, rules.run_id, recorder.clock, details, rules.actor)
+        if rules.signing_key is None:
+            return None
+        return sign(connection, rules.signing_key, actor=rules.actor, at=recorder.clock.now())
 
 
 def repair(recorder: Recorder) -> None:
@@ -226,11 +239,12 @@ def _close(
     connection: Connection, run_id: str, clock: Clock, details: dict[str, Json], actor: str
 ) -> None:
     head = head_of(connection, run_id)
+    root = tree_of(connection, run_id).root.hex()
     closed = Entry(
         event=EventName.RUN_CLOSED,
         run_id=run_id,
         actor=actor,
-        details=details | {"length": head.seq, "head": head.hash},
+        details=details | {"length": head.seq, "head": head.hash, "root": root},
     )
     append_main(connection, [closed], at=clock.now())
     connection.execute(update(runs).where(runs.c.id == run_id).values(closed_at=clock.now()))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from forge_gdpr.chain import Json
+    from forge_gdpr.checkpoints import SigningKey
     from forge_gdpr.deadlines import LegalClock
     from forge_gdpr.identity import Settled
     from forge_gdpr.pseudonyms import SubjectKey
@@ -60,6 +61,8 @@ class Rules:
     lease_s: float
     max_attempts: int
     legal: LegalClock
+    settings_digest: str = ""
+    signing_key: SigningKey | None = None
 
 
 class Recorder:

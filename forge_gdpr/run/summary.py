@@ -77,6 +77,7 @@ class Summary:
     at_risk: int
     halt: Halt | None
     signal: int | None
+    checkpoint: str | None = None  #: signed when the run closed
 
     @property
     def finished(self) -> int:
@@ -127,4 +128,5 @@ class Summary:
             "at_risk": self.at_risk,
             "stopped": None if self.halt is None else self.halt.value,
             "exit_code": int(self.exit_code),
+            "checkpoint": self.checkpoint,
         }

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from forge_gdpr.forge.client import ForgeClient
-    from forge_gdpr.pseudonyms import SubjectKey
+    from forge_gdpr.pseudonyms import Keyring
 
 #: Leases and Retry-After bear such a difference; a date of receipt should not.
 MOST_CLOCK_SKEW: Final = timedelta(seconds=60)
@@ -79,21 +79,22 @@ def triggers(engine: Engine) -> Finding:
     return Finding(name="triggers", said="the database refuses to change or delete the record")
 
 
-def subject_key(engine: Engine, key: SubjectKey) -> Finding:
-    """See whether people are pseudonymised under the key that the record knows."""
+def subject_key(engine: Engine, keys: Keyring) -> Finding:
+    """See whether people are found under the key that the record's last run used."""
     with reading(engine) as connection:
         opened = newest_body(connection, chain=MAIN, event=EventName.RUN_OPENED)
     used = None if opened is None else opened.get("subject_key")
+    said = f"{keys.current.id} is used, of {len(keys.keys)} live"
     if used is None:
-        return Finding(name="subject key", said=f"{key.id}; no run has used one yet")
-    if used != key.id:
+        return Finding(name="subject key", said=f"{said}; no run has used one yet")
+    if not keys.has(used):
         return failure(
             "subject key",
-            f"this is key {key.id}, but the last run used {used}: put that one back, else nobody"
-            " in the record is found again",
+            f"the last run used key {used}, which is not among those that are live: put it back,"
+            " else nobody in the record is found again",
             ExitCode.CONFIGURATION,
         )
-    return Finding(name="subject key", said=f"{key.id}, as in the last run")
+    return Finding(name="subject key", said=said)
 
 
 def database_clock(engine: Engine, *, now: datetime) -> Finding:

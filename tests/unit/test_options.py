@@ -11,6 +11,9 @@ DECLARED = {
     "FORGE_GDPR_API_KEY": (None, ""),
     "FORGE_GDPR_BASE_URL": ("https://api.runalloy.com/forge/2021-12", ""),
     "FORGE_GDPR_SUBJECT_KEY": (None, ""),
+    "FORGE_GDPR_SIGNING_KEY": (None, ""),
+    "FORGE_GDPR_PUBLIC_KEY_FILE": (None, ""),
+    "FORGE_GDPR_CHECKPOINT_FILE": (None, ""),
     "FORGE_GDPR_PROXY": (None, ""),
     "FORGE_GDPR_CA_FILE": (None, ""),
     "FORGE_GDPR_CONCURRENCY": (8, "1 to 64"),
@@ -60,6 +63,7 @@ def test_what_may_hold_a_password_is_secret() -> None:
         "database_url",
         "api_key",
         "subject_key",
+        "signing_key",
         "proxy",
     ]
 

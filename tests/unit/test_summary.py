@@ -128,6 +128,7 @@ def test_the_json_of_a_run_that_finished() -> None:
         "at_risk": 0,
         "stopped": None,
         "exit_code": 0,
+        "checkpoint": None,
     }
 
 
@@ -165,6 +166,7 @@ def test_the_json_of_a_run_that_stopped() -> None:
         "at_risk": 11,
         "stopped": "signal",
         "exit_code": 143,
+        "checkpoint": None,
     }
     assert list(stopped["became"]) == ["done", "pending", "review"]
     assert type(stopped["exit_code"]) is int

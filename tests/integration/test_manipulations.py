@@ -1,0 +1,295 @@
+"""Somebody who may do anything to the database changes the record: what finds it?
+
+README has the same table. An attacker here takes the triggers away and computes every hash anew;
+what they don't have is the signing key, and the checkpoints that were kept elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from world import insert, night
+
+from forge_gdpr.audit.checkpoints import newest
+from forge_gdpr.audit.events import COLUMNS
+from forge_gdpr.audit.verify import Examined, examine
+from forge_gdpr.chain import GENESIS, canonical, seal
+from forge_gdpr.checkpoints import Checkpoint, checkpoint_in, signing_key
+from forge_gdpr.database.engine import reading, writing
+from forge_gdpr.database.schema import TRIGGERS
+from forge_gdpr.merkle import root_of
+from forge_gdpr.sandbox import Sandbox, generated_user
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Engine
+
+Record = dict[str, list[dict[str, Any]]]
+
+KEY: Final = signing_key("example.org/forge-gdpr", bytes(range(32)))
+ATTACKER: Final = signing_key("example.org/forge-gdpr", bytes(32))
+README: Final = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.fixture
+def nights(engine: Engine, sandbox: Sandbox) -> Engine:
+    """The signed record of three nights, two people each."""
+    for number in range(3):
+        insert(engine, *({"forge_user_id": generated_user(2 * number + n).id} for n in (0, 1)))
+        night(engine, sandbox.url, order={"signing_key": KEY})
+    return engine
+
+
+def record_of(engine: Engine) -> Record:
+    with reading(engine) as connection:
+        rows = connection.exec_driver_sql("SELECT chain, body FROM audit_events ORDER BY id").all()
+    record: Record = {}
+    for chain, body in rows:
+        record.setdefault(chain, []).append(json.loads(body))
+    return record
+
+
+def runs_of(record: Record) -> list[str]:
+    return [body["run_id"] for body in record["main"] if body["event"] == "run.opened"]
+
+
+def sealed(bodies: list[dict[str, Any]], chain: str) -> list[dict[str, Any]]:
+    """Return rows with right numbers, columns and hashes."""
+    rows, previous = [], GENESIS
+    for seq, body in enumerate(bodies, start=1):
+        text = canonical(body | {"chain": chain, "seq": seq})
+        row = {name: body.get(name) for name in COLUMNS}
+        row |= {"chain": chain, "seq": seq, "body": text, "previous": previous}
+        row["at"] = body["at"].replace("T", " ").rstrip("Z")
+        previous = row["hash"] = seal(previous, text)
+        rows.append(row)
+    return rows
+
+
+def rewritten(record: Record) -> list[dict[str, Any]]:
+    """Return all rows anew: `main` says of each run what its chain now is."""
+    rows: list[dict[str, Any]] = []
+    for chain, bodies in record.items():
+        if chain == "main":
+            continue
+        ours = sealed(bodies, chain)
+        rows += ours
+        for body in record["main"]:
+            if body["event"] == "run.closed" and body["run_id"] == chain:
+                body |= {
+                    "length": len(ours),
+                    "head": ours[-1]["hash"] if ours else GENESIS,
+                    "root": root_of(bytes.fromhex(row["hash"]) for row in ours).hex(),
+                }
+    return rows + sealed(record.get("main", []), "main")
+
+
+def write(engine: Engine, rows: list[dict[str, Any]]) -> None:
+    with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql("ALTER TABLE audit_events DISABLE TRIGGER ALL")
+        else:
+            for name in TRIGGERS["sqlite"]:
+                connection.exec_driver_sql(f"DROP TRIGGER {name}")
+        connection.exec_driver_sql("DELETE FROM audit_events")
+        names = ", ".join(rows[0]) if rows else ""
+        marker = "?" if engine.dialect.name == "sqlite" else "%s"
+        for row in rows:
+            values = ", ".join(marker for _ in row)
+            connection.exec_driver_sql(
+                f"INSERT INTO audit_events ({names}) VALUES ({values})", tuple(row.values())
+            )
+
+
+def without_checkpoints(record: Record) -> Record:
+    record["main"] = [body for body in record["main"] if body["event"] != "audit.checkpoint"]
+    return record
+
+
+def without_run(record: Record, run_id: str) -> Record:
+    record.pop(run_id)
+    record["main"] = [body for body in record["main"] if body.get("run_id") != run_id]
+    return record
+
+
+def lied(record: Record) -> Record:
+    for body in record[runs_of(record)[0]]:
+        if body.get("outcome") == "erased":
+            body["outcome"] = "already_absent"
+    return record
+
+
+def signed_again(record: Record) -> list[dict[str, Any]]:
+    """Sign every checkpoint anew, over what the record now is, with a key of one's own."""
+    rows = rewritten(record)
+    for place, body in enumerate(record["main"]):
+        if body["event"] == "audit.checkpoint":
+            before = sealed(record["main"][:place], "main")
+            checkpoint = Checkpoint(
+                origin=KEY.name,
+                size=place,
+                root=root_of(bytes.fromhex(row["hash"]) for row in before),
+                head=before[-1]["hash"],
+                at=checkpoint_in(body["note"]).at,
+            )
+            body["note"] = ATTACKER.signed(checkpoint.text)
+            rows = rewritten(record)
+    return rows
+
+
+def edit_first(record: Record) -> list[dict[str, Any]]:
+    return rewritten(lied(record))
+
+
+def strip_signatures(record: Record) -> list[dict[str, Any]]:
+    for body in record["main"]:
+        if body["event"] == "audit.checkpoint":
+            body["note"] = body["note"].split("\n\n")[0] + "\n"
+    return rewritten(record)
+
+
+def replay_old(record: Record) -> list[dict[str, Any]]:
+    found = [body for body in record["main"] if body["event"] == "audit.checkpoint"]
+    found[-1]["note"] = found[0]["note"]
+    return rewritten(record)
+
+
+def swap_runs(record: Record) -> list[dict[str, Any]]:
+    first, second, *_ = runs_of(record)
+    record[first], record[second] = record[second], record[first]
+    return rewritten(record)
+
+
+def rename_chain(record: Record) -> list[dict[str, Any]]:
+    first = runs_of(record)[0]
+    return rewritten({("x" if chain == first else chain): b for chain, b in record.items()})
+
+
+def insert_event(record: Record) -> list[dict[str, Any]]:
+    chain = record[runs_of(record)[0]]
+    chain.insert(2, deepcopy(chain[1]))
+    return rewritten(record)
+
+
+def reorder(record: Record) -> list[dict[str, Any]]:
+    chain = record[runs_of(record)[0]]
+    chain[2], chain[3] = chain[3], chain[2]
+    return rewritten(record)
+
+
+def open_twice(record: Record) -> list[dict[str, Any]]:
+    record = without_checkpoints(record)
+    record["main"].append(deepcopy(record["main"][0]))
+    return rewritten(record)
+
+
+def drop_run(record: Record) -> list[dict[str, Any]]:
+    return rewritten(without_run(record, runs_of(record)[1]))
+
+
+def cut_tail(record: Record) -> list[dict[str, Any]]:
+    record = without_run(record, runs_of(record)[-1])
+    record["main"].pop()  # its checkpoint
+    return rewritten(record)
+
+
+ALONE, KEYS, ELSEWHERE = "nothing", "the public key", "an older checkpoint"
+
+#: What is done, by hashes that are right again; what it takes to find it; what is said.
+REWRITES: Final[dict[str, tuple[Callable[[Record], list[dict[str, Any]]], str, str]]] = {
+    "outcomes changed": (edit_first, ALONE, "it was written anew"),
+    "an event inserted": (insert_event, ALONE, "it was written anew"),
+    "two events reordered": (reorder, ALONE, "it was written anew"),
+    "two runs swapped": (swap_runs, ALONE, "is of another run"),
+    "a run's chain renamed": (rename_chain, ALONE, "belongs to no run"),
+    "a run opened twice": (open_twice, ALONE, "again"),
+    "a run dropped": (drop_run, ALONE, "it is one over"),
+    "signatures stripped": (strip_signatures, ALONE, "it has no signature"),
+    "an old checkpoint replayed as the newest": (replay_old, ALONE, "it is one over"),
+    "outcomes changed, checkpoints signed by another key": (
+        lambda record: signed_again(lied(record)),
+        KEYS,
+        "no key that is known here has signed it",
+    ),
+    "outcomes changed, checkpoints taken out": (
+        lambda record: rewritten(without_checkpoints(lied(record))),
+        ELSEWHERE,
+        "its end was cut off",
+    ),
+    "the last run cut off": (cut_tail, ELSEWHERE, "its end was cut off"),
+    "everything deleted": (lambda _record: [], ELSEWHERE, "has only 0 events"),
+}
+
+
+def test_a_signed_record_is_whole_and_extends_its_checkpoints(nights: Engine) -> None:
+    with reading(nights) as connection:
+        note = newest(connection)
+        assert note is not None
+        found = examine(connection, keys=[KEY.public], against=[note])
+    assert (found.broken, found.runs, found.open_runs, found.signed) == ({}, 3, 0, 8)
+    assert (found.head.seq, found.signatures_checked) == (9, True)
+
+
+def test_rewriting_a_record_as_it_is_changes_nothing(nights: Engine) -> None:
+    write(nights, rewritten(record_of(nights)))
+    with reading(nights) as connection:
+        assert examine(connection, keys=[KEY.public]).broken == {}
+
+
+@pytest.mark.parametrize("name", REWRITES)
+def test_each_rewrite_is_found_by_what_the_table_says(nights: Engine, name: str) -> None:
+    change, needed, said = REWRITES[name]
+    with reading(nights) as connection:
+        kept = newest(connection)
+    assert kept is not None
+    write(nights, change(record_of(nights)))
+
+    def found(**known: Any) -> Examined:
+        with reading(nights) as connection:
+            return examine(connection, **known)
+
+    by = {
+        ALONE: found(),
+        KEYS: found(keys=[KEY.public]),
+        ELSEWHERE: found(keys=[KEY.public], against=[kept]),
+    }
+    order = list(by)
+    missed = order[: order.index(needed)]
+    assert {level: bool(by[level].broken) for level in order} == {
+        level: level not in missed for level in order
+    }
+    assert any(said in problem for problem in by[needed].broken.values()), by[needed].broken
+
+
+def test_a_checkpoint_of_another_key_or_record_does_not_fit(nights: Engine) -> None:
+    with reading(nights) as connection:
+        note = newest(connection) or ""
+        checkpoint = checkpoint_in(note)
+        foreign = ATTACKER.signed(checkpoint.text)
+        another = KEY.signed(replace(checkpoint, root=bytes(32)).text)
+        (by_another,) = examine(connection, keys=[KEY.public], against=[foreign]).broken.values()
+        assert "no key that is known here has signed it" in by_another
+        assert examine(connection, against=[foreign]).broken == {}
+        (anew,) = examine(connection, keys=[KEY.public], against=[another]).broken.values()
+        assert "it was written anew" in anew
+        assert examine(connection, against=["no checkpoint"]).broken
+
+
+def manipulations_table() -> str:
+    lines = ["| done to the record, all hashes made right again | found by `audit verify` with |"]
+    lines += ["| --- | --- |"]
+    lines += [f"| {name} | {needed} |" for name, (_, needed, _) in REWRITES.items()]
+    return "\n".join(lines) + "\n"
+
+
+def test_readme_has_the_table() -> None:
+    found = re.search("<!-- manipulations -->\n(.*?)<!-- /", README.read_text(), re.DOTALL)
+    assert found is not None
+    assert found[1] == manipulations_table()
