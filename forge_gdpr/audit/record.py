@@ -52,6 +52,7 @@ def append(connection: Connection, head: Head, entries: Sequence[Entry], *, at: 
         row["hash"] = head.hash
         rows.append(row)
     if rows:
+        # It names no other columns than these: PostgreSQL itself says who recorded it, and when.
         connection.execute(insert(audit_events), rows)
         _log(entries)
     return head

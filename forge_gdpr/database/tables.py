@@ -144,6 +144,9 @@ class AuditEventColumns(TypedColumns):
     body: Named[str] = Column(Text, nullable=False)
     previous: Named[str] = Column(Digest, nullable=False)
     hash: Named[str] = Column(Digest, nullable=False)
+    #: PostgreSQL's own word, which no INSERT names; null on SQLite, and in what is older.
+    recorded_at: Named[datetime | None] = Column(UtcDateTime)
+    recorded_by: Named[str | None] = Column(Actor)
 
 
 audit_events: Final = Table(

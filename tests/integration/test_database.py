@@ -113,6 +113,20 @@ def test_migrations_go_up_down_and_up_again(engine: Engine) -> None:
     one_event(engine)
 
 
+def test_postgresql_says_who_recorded_an_event_but_not_of_what_is_older(engine: Engine) -> None:
+    with writing(engine) as connection:
+        command.downgrade(schema._config(connection), "0002")
+    one_event(engine)
+    assert schema.upgrade(engine) == "0002"
+    one_event(engine)
+    said = fetch(
+        engine, "SELECT recorded_by, recorded_at IS NOT NULL FROM audit_events ORDER BY id"
+    )
+    nothing = (None, False)
+    told = ("postgres", True) if engine.dialect.name == "postgresql" else nothing
+    assert said == [nothing, told]
+
+
 def test_upgrading_twice_changes_nothing(engine: Engine) -> None:
     insert(engine, {"forge_user_id": "a"})
     assert schema.upgrade(engine) == schema.REVISION
