@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from roles import set_up_roles
 from sqlalchemy import create_engine, make_url
 from world import KEY, Program, make_program
 
@@ -104,6 +105,17 @@ def engine(database_url: str) -> Iterator[Engine]:
     made = engine_of(database_url)
     yield made
     made.dispose()
+
+
+@pytest.fixture
+def roled_url(postgresql: str) -> Iterator[str]:
+    """A fresh migrated PostgreSQL with the roles of cron/postgres-roles.sql, a login for each."""
+    name = f"roled_{secrets.token_hex(6)}"
+    _psql(postgresql, f"CREATE DATABASE {name} TEMPLATE template_migrated")
+    url = make_url(postgresql).set(database=name).render_as_string()
+    set_up_roles(url)
+    yield url
+    _psql(postgresql, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

@@ -30,6 +30,9 @@ CONNECT_TIMEOUT_S: Final = 10
 #: SQLSTATE classes whose PostgreSQL messages quote the row: data and integrity errors.
 _QUOTING_STATES: Final = ("22", "23")
 
+#: SQLSTATE of what a login has no right to.
+_FORBIDDEN: Final = "42501"
+
 _READ_ONLY: Final = "forge_gdpr_read_only"
 
 
@@ -174,6 +177,12 @@ def _explained(engine: Engine, error: SQLAlchemyError) -> str:
         return (
             f"the database {where} is locked by another process for over"
             f" {BUSY_TIMEOUT_MS // 1000} s: find it with 'fuser', then run again"
+        )
+    if state == _FORBIDDEN:
+        return (
+            f"the database {where} does not let this login do that: {said[:200]}: use one with the"
+            " role that README.md names for the command; after an upgrade, repeat"
+            " cron/postgres-roles.sql"
         )
     return f"the database {where} fails: {said[:200]}: run 'forge-gdpr db check'"
 
