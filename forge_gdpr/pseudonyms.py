@@ -37,7 +37,9 @@ class SubjectKey:
 
     def __post_init__(self) -> None:
         if len(self.secret) < SHORTEST_KEY_BYTES:
-            raise ValueError(f"it is too short, a subject key has at least {SHORTEST_KEY_BYTES} bytes")
+            raise ValueError(
+                f"it is too short, a subject key has at least {SHORTEST_KEY_BYTES} bytes"
+            )
         named = hmac.digest(self.secret, b"forge-gdpr subject key id", "sha256").hex()[:8]
         object.__setattr__(self, "id", named)
 
