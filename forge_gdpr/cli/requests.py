@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from contextlib import closing
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from forge_gdpr.cli import wiring
-from forge_gdpr.cli.output import echo_json, echo_table
+from forge_gdpr.cli.output import (
+    csv_lines,
+    echo_json,
+    echo_table,
+    json_array,
+    paged,
+    table_lines,
+)
 from forge_gdpr.cli.parameters import ending, filters, output_option, wanted_of
 from forge_gdpr.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from forge_gdpr.queue.listing import Listed
 
 _CODES = (ExitCode.OK, ExitCode.USAGE, ExitCode.CONFIGURATION, ExitCode.DATABASE)
 
@@ -22,22 +36,64 @@ def requests() -> None:
 
 @requests.command("list", epilog=ending("forge-gdpr requests list --status review", *_CODES))
 @filters
-@click.option("--limit", type=click.IntRange(1), default=100, help="At most so many.")
-@output_option
-def list_requests(limit: int, output: str, **wanted: Any) -> None:  # noqa: ANN401  # the filters
+@click.option(
+    "--sort",
+    type=click.Choice(["due", "received", "id", "attempts", "status"]),
+    default="due",
+    help="In which order; those that are alike by id, those without a deadline last.",
+)
+@click.option("--reverse", is_flag=True, help="The last first.")
+@click.option(
+    "--limit", type=click.IntRange(0), default=100, help="At most so many; 0 is no limit."
+)
+@click.option(
+    "--output",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    help="A table for people, JSON for machines or CSV for spreadsheets.",
+)
+@click.option(
+    "--pager/--no-pager", default=True, help="Whether a long list at a terminal is paged."
+)
+def list_requests(
+    limit: int,
+    output: str,
+    *,
+    sort: str,
+    reverse: bool,
+    pager: bool,
+    **wanted: Any,  # noqa: ANN401  # the filters
+) -> None:
     """List requests, the earliest deadline first; the person is not shown."""
     from forge_gdpr.database.engine import reading
     from forge_gdpr.queue import listing
 
+    chosen = wanted_of(**wanted)
     engine = wiring.migrated_engine(wiring.settings_with())
-    with reading(engine) as connection:
-        found = list(listing.listed(connection, wanted_of(**wanted), most=limit))
-    if output == "json":
-        echo_json([one.as_json() for one in found])
-        return
-    echo_table(
+    with (
+        paged(wanted=pager and output != "csv") as echo,
+        reading(engine) as connection,
+        closing(
+            listing.listed(
+                connection,
+                chosen,
+                most=limit + 1 if limit else None,
+                by=listing.SortedBy(sort),
+                backwards=reverse,
+            )
+        ) as found,
+    ):
+        echo(_PRINTED[output](islice(found, limit or None)))
+        more = next(found, None) is not None
+        total = listing.count(connection, chosen) if more else limit
+    if more:
+        click.echo(f"{limit} of {total} shown: --limit 0 shows all", err=True)
+
+
+def _as_table(found: Iterable[Listed]) -> Iterator[str]:
+    return table_lines(
         ("id", "reference", "status", "reason", "received", "due", "attempts"),
-        [
+        (
             (
                 one.id,
                 one.reference,
@@ -48,8 +104,22 @@ def list_requests(limit: int, output: str, **wanted: Any) -> None:  # noqa: ANN4
                 one.attempts,
             )
             for one in found
-        ],
+        ),
     )
+
+
+def _as_json(found: Iterable[Listed]) -> Iterator[str]:
+    return json_array(one.as_json() for one in found)
+
+
+def _as_csv(found: Iterable[Listed]) -> Iterator[str]:
+    from forge_gdpr.queue.listing import Listed
+
+    columns = tuple(Listed.__dataclass_fields__)
+    return csv_lines(columns, ([getattr(one, name) for name in columns] for one in found))
+
+
+_PRINTED = {"table": _as_table, "json": _as_json, "csv": _as_csv}
 
 
 @requests.command(epilog=ending("forge-gdpr requests show 17", *_CODES))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, select, true
+from sqlalchemy import and_, func, select, true
 
 from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.errors import NotFoundError
 from forge_gdpr.queue.admission import public_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator, Mapping
 
     from sqlalchemy import ColumnElement, Connection, Row
 
@@ -82,21 +83,54 @@ class Wanted:
         )
 
 
+class SortedBy(StrEnum):
+    """What a list is in the order of."""
+
+    DUE = "due"
+    RECEIVED = "received"
+    ID = "id"
+    ATTEMPTS = "attempts"
+    STATUS = "status"  #: within a status, as by DUE
+
+
+#: Behind each stands the id, so that an order is never left to the database.
+_SORTED_BY: Final[Mapping[SortedBy, tuple[ColumnElement[Any], ...]]] = {
+    SortedBy.DUE: (_C.due_on,),
+    SortedBy.RECEIVED: (_C.received_at,),
+    SortedBy.ID: (),
+    SortedBy.ATTEMPTS: (_C.attempts,),
+    SortedBy.STATUS: (_C.status, _C.due_on),
+}
+
+
 def listed(
-    connection: Connection, wanted: Wanted | None = None, *, most: int | None = None
-) -> Iterator[Listed]:
-    """Yield requests in the order of work: earliest deadline first, unseen ones last.
+    connection: Connection,
+    wanted: Wanted | None = None,
+    *,
+    most: int | None = None,
+    by: SortedBy = SortedBy.DUE,
+    backwards: bool = False,
+) -> Generator[Listed]:
+    """Yield requests, as a rule in the order of work: the earliest deadline first.
 
     Args:
         connection: in a transaction.
         wanted: only those; None: all.
-        most: at most so many.
+        most: at most so many; None: all.
+        by: what they are sorted by, and then by id.
+        backwards: the last first; who has no deadline yet is the last either way.
     """
     condition = true() if wanted is None else wanted.condition
-    query = _SELECT.where(condition).order_by(_C.due_on.is_(None), _C.due_on, _C.id).limit(most)
+    query = _SELECT.where(condition).order_by(*_order(by, backwards=backwards)).limit(most)
     with connection.execute(query.execution_options(yield_per=1000)) as rows:
         for row in rows:
             yield _shown(row)
+
+
+def count(connection: Connection, wanted: Wanted) -> int:
+    """Return how many requests these are."""
+    query = select(func.count()).select_from(deletion_requests).where(wanted.condition)
+    return int(connection.execute(query).scalar_one())
 
 
 def ids(connection: Connection, wanted: Wanted) -> list[int]:
@@ -115,6 +149,13 @@ def one(connection: Connection, request_id: int) -> Listed:
     if row is None:
         raise NotFoundError(f"there is no request {request_id}: see 'forge-gdpr requests list'")
     return _shown(row)
+
+
+def _order(by: SortedBy, *, backwards: bool) -> Iterator[ColumnElement[Any]]:
+    for column in (*_SORTED_BY[by], _C.id):
+        if column is _C.due_on:
+            yield column.is_(None)  # the two databases put nulls at different ends
+        yield column.desc() if backwards else column.asc()
 
 
 def _shown(row: Row[*tuple[Any, ...]]) -> Listed:
