@@ -75,6 +75,12 @@ class NotFoundError(ForgeGdprError):
     exit_code = ExitCode.USAGE
 
 
+class InvalidInputError(ForgeGdprError):
+    """Something that was typed, or stands in a file, is wrong, or can't be done as things are."""
+
+    exit_code = ExitCode.USAGE
+
+
 class ConfigurationError(ForgeGdprError):
     """A setting is missing or wrong, or the database is not at this program's schema."""
 

@@ -17,7 +17,7 @@ import click
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import echo_json
 from forge_gdpr.cli.parameters import actor_option, ending, login_name, output_option
-from forge_gdpr.errors import ExitCode, NotFoundError
+from forge_gdpr.errors import ExitCode, InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -140,7 +140,7 @@ def _imported(
 
 def _refuse(rejected: Sequence[tuple[Line, str]]) -> None:
     for line, reason in rejected:
-        raise NotFoundError(f"line {line.number}: {reason}; nothing was imported")
+        raise InvalidInputError(f"line {line.number}: {reason}; nothing was imported")
 
 
 def _format_of(file: str, form: str | None) -> Format | None:
@@ -150,7 +150,7 @@ def _format_of(file: str, form: str | None) -> Format | None:
         return None
     found = form or _SUFFIXES.get(Path(file).suffix.lower())
     if found is None:
-        raise NotFoundError(
+        raise InvalidInputError(
             "the file's name does not say what it is written in: add --format csv or --format jsonl"
         )
     return Format(found)
@@ -165,9 +165,13 @@ def _rejects_file(path: Path | None, *, dry_run: bool) -> Iterator[Callable[[Lin
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise NotFoundError(f"{path} is there already: name a new file for the rejects") from None
+        raise InvalidInputError(
+            f"{path} is there already: name a new file for the rejects"
+        ) from None
     except OSError as error:
-        raise NotFoundError(f"{path} can't be written: {error.strerror}: name another") from None
+        raise InvalidInputError(
+            f"{path} can't be written: {error.strerror}: name another"
+        ) from None
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
 

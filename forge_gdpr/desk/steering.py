@@ -13,7 +13,7 @@ from forge_gdpr.chain import written_time
 from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.desk.actions import ACTIONS, Standing, objection
-from forge_gdpr.errors import NotFoundError
+from forge_gdpr.errors import InvalidInputError, NotFoundError
 from forge_gdpr.lifecycle import FINAL, Event, Status, after
 from forge_gdpr.pseudonyms import aliases
 from forge_gdpr.queue.admission import admit, public_reference
@@ -60,7 +60,8 @@ def steer(
         legal: for the dates.
 
     Raises:
-        NotFoundError: one does not exist, or is not in a state in which this can be done.
+        NotFoundError: one does not exist.
+        InvalidInputError: one is not in a state in which this can be done.
     """
     now = database_now(connection)
     for start in range(0, len(request_ids), _PAGE):
@@ -106,7 +107,7 @@ def _locked(
         )
         said = objection(wish.action, standing, actor=wish.actor, today=legal.day_of(now))
         if said is not None:
-            raise NotFoundError(f"request {row.id} {said}; nothing was changed")
+            raise InvalidInputError(f"request {row.id} {said}; nothing was changed")
     return list(rows)
 
 

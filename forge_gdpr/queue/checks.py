@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from forge_gdpr.deadlines import Regime
-from forge_gdpr.errors import InvalidUserIdError, NotFoundError
+from forge_gdpr.errors import InvalidInputError, InvalidUserIdError
 from forge_gdpr.identifiers import is_safe_user_id, normalised_email
 
 if TYPE_CHECKING:
@@ -52,20 +52,22 @@ def check(new: NewRequest, *, now: datetime) -> None:
 
     Raises:
         InvalidUserIdError: the id could change a URL.
-        NotFoundError: anything else is wrong.
+        InvalidInputError: anything else is wrong.
     """
     if new.user_id is None and new.email is None:
-        raise NotFoundError("a request names a person: give a user id, an e-mail, or both")
+        raise InvalidInputError("a request names a person: give a user id, an e-mail, or both")
     if new.user_id is not None and not is_safe_user_id(new.user_id):
         raise InvalidUserIdError(
             "this user id could change a URL's path, so it would never be sent: check it"
         )
     if new.email is not None and not _is_email(new.email.strip()):
-        raise NotFoundError("this is no e-mail address: check it")
+        raise InvalidInputError("this is no e-mail address: check it")
     if new.reference is not None:
         _check_text("reference", new.reference, longest=LONGEST_REFERENCE)
     if new.regime not in _REGIMES:
-        raise NotFoundError(f"this regime is not known: write one of {', '.join(sorted(_REGIMES))}")
+        raise InvalidInputError(
+            f"this regime is not known: write one of {', '.join(sorted(_REGIMES))}"
+        )
     if new.created_by is not None:
         _check_text("actor", new.created_by, longest=LONGEST_ACTOR)
     _check_time("received_at", new.received_at, latest=now + _AHEAD, said="in the future")
@@ -80,11 +82,13 @@ def request_in(cells: Mapping[str, str], *, created_by: str | None) -> NewReques
         created_by: who imports it.
 
     Raises:
-        NotFoundError: there is no reference, or a time can't be read.
+        InvalidInputError: there is no reference, or a time can't be read.
     """
     get = cells.get
     if "reference" not in cells:
-        raise NotFoundError("there is no reference: without it an import can't be repeated safely")
+        raise InvalidInputError(
+            "there is no reference: without it an import can't be repeated safely"
+        )
     email, received_at, not_before = get("email"), get("received_at"), get("not_before")
     return NewRequest(
         user_id=get("forge_user_id"),
@@ -133,20 +137,20 @@ def _is_email(text: str) -> bool:
 
 def _check_text(name: str, text: str, *, longest: int) -> None:
     if not text:
-        raise NotFoundError(f"the {name} is empty: leave it out, or write one")
+        raise InvalidInputError(f"the {name} is empty: leave it out, or write one")
     if len(text) > longest:
-        raise NotFoundError(f"the {name} is longer than {longest} characters: shorten it")
+        raise InvalidInputError(f"the {name} is longer than {longest} characters: shorten it")
     if not text.isprintable():
-        raise NotFoundError(f"the {name} holds a control or an invisible character: remove it")
+        raise InvalidInputError(f"the {name} holds a control or an invisible character: remove it")
 
 
 def _check_time(name: str, at: datetime | None, *, latest: datetime, said: str) -> None:
     if at is None:
         return
     if at > latest:
-        raise NotFoundError(f"{name} is {said}: check it")
+        raise InvalidInputError(f"{name} is {said}: check it")
     if at < _EARLIEST:
-        raise NotFoundError(f"{name} is before the year 2000: check it")
+        raise InvalidInputError(f"{name} is before the year 2000: check it")
 
 
 def _time(name: str, text: str) -> datetime:
@@ -158,7 +162,9 @@ def _time(name: str, text: str) -> datetime:
         if at.tzinfo is not None:
             return at.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise NotFoundError(
+        raise InvalidInputError(
             f"{name} is no time: write 2026-03-31 or 2026-03-31T09:00:00Z"
         ) from None
-    raise NotFoundError(f"{name} has no time zone: write 2026-03-31T09:00:00Z, or only the date")
+    raise InvalidInputError(
+        f"{name} has no time zone: write 2026-03-31T09:00:00Z, or only the date"
+    )

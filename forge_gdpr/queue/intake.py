@@ -9,7 +9,7 @@ from sqlalchemy import insert, select
 
 from forge_gdpr.database import engine
 from forge_gdpr.database.tables import deletion_requests
-from forge_gdpr.errors import ForgeGdprError, NotFoundError
+from forge_gdpr.errors import ForgeGdprError, InvalidInputError
 from forge_gdpr.queue.checks import NewRequest, check, differences, request_in
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def add(connection: Connection, new: NewRequest) -> tuple[int, bool]:
 
     Raises:
         InvalidUserIdError: the id could change a URL.
-        NotFoundError: it is wrong otherwise, or its reference belongs to another request.
+        InvalidInputError: it is wrong otherwise, or its reference belongs to another request.
     """
     now = engine.now(connection)
     check(new, now=now)
@@ -68,7 +68,7 @@ def add(connection: Connection, new: NewRequest) -> tuple[int, bool]:
         if known is not None and known.id is not None:
             differing = differences(new, known.content, closed=known.closed)
             if differing:
-                raise NotFoundError(
+                raise InvalidInputError(
                     f"this reference belongs to request {known.id}, which has another"
                     f" {' and '.join(differing)}: give this one its own reference"
                 )
@@ -133,7 +133,7 @@ def begin_import(connection: Connection) -> None:
 
 def _checked(line: Line, *, created_by: str | None, now: datetime) -> NewRequest:
     if line.fault is not None:
-        raise NotFoundError(line.fault)
+        raise InvalidInputError(line.fault)
     new = request_in(line.cells, created_by=created_by)
     check(new, now=now)
     return new

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from forge_gdpr.errors import NotFoundError
+from forge_gdpr.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -69,7 +69,7 @@ def lines(stream: Stream, form: Format | None = None) -> Iterator[Line]:
         form: None: JSON Lines if the first byte that is not blank is ``{``, else CSV.
 
     Raises:
-        NotFoundError: a CSV file does not begin with the names of its columns.
+        InvalidInputError: a CSV file does not begin with the names of its columns.
     """
     physical = _Physical(stream)
     if form is None:
@@ -148,7 +148,7 @@ def _csv(physical: _Physical) -> Iterator[Line]:
     if fault is None:
         fault = _header_fault(header)
     if fault is not None:
-        raise NotFoundError(f"line {number}: {fault}; nothing was imported")
+        raise InvalidInputError(f"line {number}: {fault}; nothing was imported")
     for number, raw, cells, wrong in records:
         if wrong is not None:
             yield Line(number, raw, {}, wrong)

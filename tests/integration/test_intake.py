@@ -11,7 +11,7 @@ from builders import USER_ID
 from world import fetch
 
 from forge_gdpr.database.engine import now, writing
-from forge_gdpr.errors import ForgeGdprError, NotFoundError
+from forge_gdpr.errors import ForgeGdprError, InvalidInputError
 from forge_gdpr.queue.checks import NewRequest
 from forge_gdpr.queue.intake import Intake, add, add_lines, begin_import
 from forge_gdpr.queue.lines import lines
@@ -133,6 +133,8 @@ def test_a_typed_reference_of_somebody_else_says_what_differs_and_not_who(engine
     reference = "ada@example.org"
     with writing(engine) as connection:
         add(connection, NewRequest(user_id="u1", reference=reference))
-        with pytest.raises(NotFoundError, match="request 1, which has another forge_user_id") as it:
+        with pytest.raises(
+            InvalidInputError, match="request 1, which has another forge_user_id"
+        ) as it:
             add(connection, NewRequest(user_id="u2", reference=reference))
     assert "ada" not in str(it.value)

@@ -15,7 +15,7 @@ from forge_gdpr.database.tables import deletion_outcomes
 from forge_gdpr.deadlines import LegalClock
 from forge_gdpr.desk.actions import ACTIONS, Standing, objection
 from forge_gdpr.desk.steering import Wish, steer
-from forge_gdpr.errors import NotFoundError
+from forge_gdpr.errors import InvalidInputError, NotFoundError
 from forge_gdpr.lifecycle import FINAL, TRANSITIONS, Status
 from forge_gdpr.run.opening import Limits
 from forge_gdpr.sandbox import Fault, FaultKind, Sandbox, generated_user
@@ -93,7 +93,7 @@ def test_an_extension_counts_from_receipt_and_is_granted_once(engine: Engine) ->
     assert [str(one) for one in fetch(engine, dates)[0]] == ["2200-04-30", "2200-04-30"]
     (extended,) = bodies(engine, "request.extended")
     assert (extended["due_before"], extended["due_on"]) == ("2200-02-28", "2200-04-30")
-    with pytest.raises(NotFoundError, match="was extended before"):
+    with pytest.raises(InvalidInputError, match="was extended before"):
         do(engine, "extend", request_id)
 
 
@@ -118,7 +118,7 @@ def test_only_what_somebody_else_approved_is_deleted(engine: Engine, sandbox: Sa
         {"forge_user_id": ADA.id, "created_by": "kim"},
         {"forge_user_id": BEN.id, "created_by": "kim"},
     )
-    with pytest.raises(NotFoundError, match="was made by kim: somebody else has to approve it"):
+    with pytest.raises(InvalidInputError, match="was made by kim: somebody else has to approve it"):
         do(engine, "approve", ids[0], actor="kim")
     do(engine, "approve", ids[0], actor="lee")
     night(engine, sandbox.url, limits=Limits(max_due=9, cool_off_days=0, approved_only=True))
@@ -128,7 +128,9 @@ def test_only_what_somebody_else_approved_is_deleted(engine: Engine, sandbox: Sa
 def test_all_of_them_or_none(engine: Engine) -> None:
     ids = insert(engine, {"forge_user_id": ADA.id}, {"forge_user_id": BEN.id})
     do(engine, "cancel", ids[1])
-    with pytest.raises(NotFoundError, match="request 2 is cancelled, and that is final; nothing"):
+    with pytest.raises(
+        InvalidInputError, match="request 2 is cancelled, and that is final; nothing"
+    ):
         do(engine, "hold", *ids)
     with pytest.raises(NotFoundError, match="there is no request 99"):
         do(engine, "hold", ids[0], 99)

@@ -72,6 +72,7 @@ def test_every_error_has_its_code() -> None:
     }
     assert found == {
         "NotFoundError": ExitCode.USAGE,
+        "InvalidInputError": ExitCode.USAGE,
         "ConfigurationError": ExitCode.CONFIGURATION,
         "DatabaseError": ExitCode.DATABASE,
         "ForgeUnavailableError": ExitCode.FORGE_UNAVAILABLE,

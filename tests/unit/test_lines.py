@@ -13,7 +13,7 @@ from builders import EMAIL, NOW, USER_ID, moderately
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forge_gdpr.errors import ForgeGdprError, NotFoundError
+from forge_gdpr.errors import ForgeGdprError, InvalidInputError
 from forge_gdpr.queue.checks import NewRequest, check, differences, request_in
 from forge_gdpr.queue.lines import COLUMNS, LONGEST_BYTES, Format, lines
 
@@ -171,7 +171,7 @@ def test_broken_bytes_in_a_quoted_cell_do_not_make_lines_of_the_rest_of_it() -> 
     ],
 )
 def test_a_header_is_refused_without_quoting_a_person(header: bytes, said: str) -> None:
-    with pytest.raises(NotFoundError, match=f"^{said}.*; nothing was imported$") as caught:
+    with pytest.raises(InvalidInputError, match=f"^{said}.*; nothing was imported$") as caught:
         list(lines(BytesIO(header), Format.CSV))
     assert "ada@" not in str(caught.value)
 
@@ -191,7 +191,7 @@ def test_a_line_gives_its_text_back_but_shows_nobody() -> None:
 def test_any_bytes_are_read_to_the_end(content: bytes, form: Format | None) -> None:
     try:
         found = list(lines(BytesIO(content), form))
-    except NotFoundError:
+    except InvalidInputError:
         return
     numbers = [line.number for line in found]
     assert numbers == sorted(set(numbers))
@@ -289,12 +289,12 @@ def test_a_time_is_read_in_utc(text: str, at: datetime) -> None:
     ],
 )
 def test_a_time_that_can_be_misread_is_refused(changes: dict[str, str], said: str) -> None:
-    with pytest.raises(NotFoundError, match=said):
+    with pytest.raises(InvalidInputError, match=said):
         request_in(GOOD | changes, created_by=None)
 
 
 def test_a_line_without_a_reference_is_refused() -> None:
-    with pytest.raises(NotFoundError, match=r"there is no reference: .* repeated safely"):
+    with pytest.raises(InvalidInputError, match=r"there is no reference: .* repeated safely"):
         request_in({"email": EMAIL}, created_by=None)
 
 
