@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select
 
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+#: The events that say what became of attempts.
+_TELLING: Final = (
+    EventName.ATTEMPT_STARTED,
+    EventName.ATTEMPT_FINISHED,
+    EventName.REQUEST_RETRIED,
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
@@ -27,7 +34,7 @@ class Past:
     started: int = 0
     finished: int = 0
     reached: bool = False  #: one may have reached Forge
-    crashes: int = 0
+    crashes: int = 0  #: since an operator last looked
 
     @property
     def unfinished(self) -> int:
@@ -39,33 +46,30 @@ def pasts(connection: Connection, request_ids: Sequence[int]) -> Mapping[int, Pa
     """Return what the record says of earlier attempts at these requests.
 
     The one that is running now is among the started. An attempt without an end may have
-    reached Forge; one that was given back did if it made a call.
+    reached Forge; one that was given back did if it made a call. When an operator lets a request
+    be tried again, its crashes are looked into; that it may have reached Forge stays true.
     """
     found: defaultdict[int, Past] = defaultdict(Past)
     rows = connection.execute(
-        select(audit_events.c.request_id, audit_events.c.event, audit_events.c.body).where(
-            audit_events.c.request_id.in_(request_ids),
-            audit_events.c.event.in_((EventName.ATTEMPT_STARTED, EventName.ATTEMPT_FINISHED)),
-        )
+        select(audit_events.c.request_id, audit_events.c.event, audit_events.c.body)
+        .where(audit_events.c.request_id.in_(request_ids), audit_events.c.event.in_(_TELLING))
+        .order_by(audit_events.c.id)  # a retry was recorded after the crashes it forgives
     )
     for row in rows:
         past = found[row.request_id]
         if row.event == EventName.ATTEMPT_STARTED:
-            found[row.request_id] = Past(
-                started=past.started + 1,
-                finished=past.finished,
-                reached=past.reached,
-                crashes=past.crashes,
+            found[row.request_id] = replace(past, started=past.started + 1)
+        elif row.event == EventName.REQUEST_RETRIED:
+            found[row.request_id] = replace(past, crashes=0)
+        else:
+            body = json.loads(row.body)
+            crashed = body.get("ended") == Ended.CRASHED
+            found[row.request_id] = replace(
+                past,
+                finished=past.finished + 1,
+                reached=past.reached or crashed or bool(body.get("reached")),
+                crashes=past.crashes + crashed,
             )
-            continue
-        body = json.loads(row.body)
-        crashed = body.get("ended") == Ended.CRASHED
-        found[row.request_id] = Past(
-            started=past.started,
-            finished=past.finished + 1,
-            reached=past.reached or crashed or bool(body.get("reached")),
-            crashes=past.crashes + crashed,
-        )
     return found
 
 

@@ -223,7 +223,13 @@ MOST_CRASHES: Final = 3
 
 
 def reopened(one: Claimed, *, crashes: int, max_attempts: int) -> End:
-    """Return what becomes of a request whose run died, after so many crashes in all."""
+    """Return what becomes of a request whose run died.
+
+    Args:
+        one: the request, as its claim left it.
+        crashes: of its attempts, this one too, since an operator last let it be tried again.
+        max_attempts: MAX_ATTEMPTS.
+    """
     attempts = one.attempts + 1
     reason = (
         Reason.CRASHED_REPEATEDLY

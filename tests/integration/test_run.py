@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from world import SUBJECT_KEY, fetch, insert, night
 
+from forge_gdpr.audit.history import Past, pasts
 from forge_gdpr.audit.verify import verify
 from forge_gdpr.database.engine import reading, writing
+from forge_gdpr.deadlines import LegalClock
+from forge_gdpr.desk.steering import Wish, steer
 from forge_gdpr.errors import ConfigurationError, DatabaseError, ExitCode, GuardStoppedError
 from forge_gdpr.forge.erasure import Steps
 from forge_gdpr.forge.gate import Halt, Pace
@@ -603,6 +607,28 @@ def test_the_third_crash_sends_a_request_to_a_person(engine: Engine, sandbox: Sa
     assert fetch(engine, "SELECT status, status_reason FROM deletion_requests") == [
         ("review", "crashed_repeatedly")
     ]
+
+
+def test_an_operator_who_says_try_again_gives_all_crashes_back(
+    engine: Engine, sandbox: Sandbox
+) -> None:
+    (request_id,) = insert(engine, {"forge_user_id": ADA.id})
+    becomes = []
+    wish = Wish(action="retry", actor="kim", reason="mended")
+    for number in range(1, 7):
+        crash(engine, sandbox)
+        limits = Limits(max_due=0, cool_off_days=0)  # it repairs, and is stopped by the guard
+        with contextlib.suppress(GuardStoppedError):
+            night(engine, sandbox.url, limits=limits)
+        becomes += fetch(engine, "SELECT status, status_reason FROM deletion_requests")
+        if number == 3:
+            with writing(engine) as connection:
+                steer(connection, [request_id], wish, key=SUBJECT_KEY, legal=LegalClock())
+    again, looked_at = ("pending", None), ("review", "crashed_repeatedly")
+    assert becomes == [again, again, looked_at] * 2
+    with reading(engine) as connection:
+        (past,) = pasts(connection, [request_id]).values()
+    assert past == Past(started=6, finished=6, reached=True, crashes=3)
 
 
 def test_a_run_that_was_taken_for_dead_writes_no_more(engine: Engine, sandbox: Sandbox) -> None:
