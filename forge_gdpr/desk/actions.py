@@ -9,7 +9,7 @@ from forge_gdpr.audit.events import EventName
 from forge_gdpr.lifecycle import OPEN, TRANSITIONS, Event, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import date
 
 
@@ -118,7 +118,7 @@ def objection(action: str, standing: Standing, *, actor: str, today: date) -> st
     event = ACTIONS[action].event
     if event is not None and (Status(standing.status), event) not in TRANSITIONS:
         possible = sorted(status.value for status, other in TRANSITIONS if other is event)
-        return f"is {standing.status}: '{action}' is for what is {_either(possible)}"
+        return f"is {standing.status}: '{action}' is for what is {' or '.join(possible)}"
     if action == "approve" and standing.created_by == actor:
         return f"was made by {actor}: somebody else has to approve it"
     if action == "extend" and standing.extended:
@@ -126,7 +126,3 @@ def objection(action: str, standing: Standing, *, actor: str, today: date) -> st
     if action == "extend" and standing.due_on is not None and standing.due_on < today:
         return "is late already: an extension has to be told to the person before that"
     return None
-
-
-def _either(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,10 +12,9 @@ from forge_gdpr.audit.verify import verify
 from forge_gdpr.database.engine import reading, writing
 from forge_gdpr.database.tables import deletion_outcomes
 from forge_gdpr.deadlines import LegalClock
-from forge_gdpr.desk.actions import ACTIONS, Standing, objection
+from forge_gdpr.desk.actions import ACTIONS
 from forge_gdpr.desk.steering import Wish, steer
 from forge_gdpr.errors import InvalidInputError, NotFoundError
-from forge_gdpr.lifecycle import FINAL, TRANSITIONS, Status
 from forge_gdpr.run.opening import Limits
 from forge_gdpr.sandbox import Fault, FaultKind, Sandbox, generated_user
 
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 ADA, BEN = generated_user(0), generated_user(1)
-TODAY = date(2026, 3, 1)
 
 
 def do(
@@ -136,46 +133,3 @@ def test_all_of_them_or_none(engine: Engine) -> None:
         do(engine, "hold", ids[0], 99)
     assert statuses(engine) == ["pending", "cancelled"]
     assert bodies(engine, "request.held") == []
-
-
-@pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("status", Status)
-def test_an_action_is_refused_unless_the_table_of_transitions_has_it(
-    action: str, status: Status
-) -> None:
-    said = objection(action, Standing(status=status), actor="kim", today=TODAY)
-    event = ACTIONS[action].event
-    allowed = (
-        status not in FINAL | {Status.RUNNING} if event is None else (status, event) in TRANSITIONS
-    )
-    assert (said is None) is allowed
-
-
-@pytest.mark.parametrize(
-    ("action", "standing", "said"),
-    [
-        pytest.param(
-            "hold",
-            Standing(status="running"),
-            "is being worked on: wait until the run has ended, then try again",
-            id="running",
-        ),
-        pytest.param(
-            "retry",
-            Standing(status="held"),
-            "is held: 'retry' is for what is review",
-            id="not in review",
-        ),
-        pytest.param(
-            "cancel", Standing(status="done"), "is done, and that is final", id="done already"
-        ),
-        pytest.param(
-            "extend",
-            Standing(status="pending", due_on=date(2026, 2, 28)),
-            "is late already: an extension has to be told to the person before that",
-            id="late",
-        ),
-    ],
-)
-def test_an_objection_says_why(action: str, standing: Standing, said: str) -> None:
-    assert objection(action, standing, actor="kim", today=TODAY) == said

@@ -1,10 +1,10 @@
 """Change the rooms that decide, a little at a time, and say which changes no unit test notices.
 
-    python tests/mutation/run.py [folder]
+    python tests/mutation/run.py [folder [room ...]]
 
 Works on a copy of the project in ``folder`` (a new temporary one if none is named), with a venv
-of its own; a second run in the same folder starts anew, but for the venv. README.md beside this
-file has the figures.
+of its own; a second run in the same folder starts anew, but for the venv. Rooms are those of
+ROOMS, all if none is named. README.md beside this file has the figures.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ import sys
 import tempfile
 import venv
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MUTMUT: Final = "mutmut==3.8.1"
 PROJECT: Final = Path(__file__).resolve().parents[2]
@@ -25,7 +28,10 @@ ROOMS: Final = [
     "answers",
     "chain",
     "deadlines",
+    "desk/actions",
+    "desk/explanations",
     "errors",
+    "forecast",
     "guards",
     "identifiers",
     "identity",
@@ -33,13 +39,14 @@ ROOMS: Final = [
     "pseudonyms",
     "retries",
     "runids",
+    "run/canary",
     "run/conclusions",
+    "spreadsheet",
 ]
 #: A seed, so that two runs have the same examples and the same survivors.
-CONFIGURATION: Final = f"""
+CONFIGURATION: Final = """
 [tool.mutmut]
 source_paths = ["forge_gdpr"]
-only_mutate = {[f"forge_gdpr/{room}.py" for room in ROOMS]}
 pytest_add_cli_args = ["--hypothesis-seed=0", "-p", "no:cacheprovider"]
 pytest_add_cli_args_test_selection = ["tests/unit"]
 """
@@ -47,7 +54,7 @@ pytest_add_cli_args_test_selection = ["tests/unit"]
 KILLED: Final = {1, 3}
 
 
-def prepare(folder: Path) -> Path:
+def prepare(folder: Path, rooms: Sequence[str]) -> Path:
     """Copy the project into ``folder``, make a venv beside the copy, and return the copy."""
     copy = folder / "copy"
     shutil.rmtree(copy, ignore_errors=True)
@@ -55,7 +62,8 @@ def prepare(folder: Path) -> Path:
     shutil.copytree(PROJECT / "forge_gdpr", copy / "forge_gdpr")
     shutil.copytree(PROJECT / "tests", copy / "tests")
     text = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
-    (copy / "pyproject.toml").write_text(text + CONFIGURATION, encoding="utf-8")
+    text += f"{CONFIGURATION}only_mutate = {[f'forge_gdpr/{room}.py' for room in rooms]}\n"
+    (copy / "pyproject.toml").write_text(text, encoding="utf-8")
     venv.create(folder / "venv", with_pip=True)
     pip = [str(folder / "venv/bin/pip"), "install", "-q", "--disable-pip-version-check"]
     lock = str(PROJECT / "requirements-dev.lock")
@@ -64,10 +72,10 @@ def prepare(folder: Path) -> Path:
     return copy
 
 
-def results(copy: Path) -> dict[str, dict[str, int | None]]:
+def results(copy: Path, rooms: Sequence[str]) -> dict[str, dict[str, int | None]]:
     """Return the exit code of the tests by room and mutant."""
     found = {}
-    for room in ROOMS:
+    for room in rooms:
         meta = copy / "mutants" / "forge_gdpr" / f"{room}.py.meta"
         found[room] = json.loads(meta.read_text(encoding="utf-8"))["exit_code_by_key"]
     return found
@@ -76,7 +84,8 @@ def results(copy: Path) -> dict[str, dict[str, int | None]]:
 def main() -> None:
     """Run mutmut and print a table, and the survivors as differences."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="mutants-"))
-    copy = prepare(folder.resolve())
+    rooms = sys.argv[2:] or ROOMS
+    copy = prepare(folder.resolve(), rooms)
     mutmut = folder.resolve() / "venv/bin/mutmut"
     with (copy / "mutmut.log").open("wb") as log:
         subprocess.run(
@@ -89,7 +98,7 @@ def main() -> None:
         )
     lines = ["| room | mutants | killed | survived |", "|---|---|---|---|"]
     survivors = []
-    for room, codes in results(copy).items():
+    for room, codes in results(copy, rooms).items():
         alive = [mutant for mutant, code in codes.items() if code not in KILLED]
         lines.append(f"| {room} | {len(codes)} | {len(codes) - len(alive)} | {len(alive)} |")
         survivors += alive

@@ -16,6 +16,7 @@ GOOD, BAD = Verdict.ERASED, Verdict.REJECTED
         pytest.param(3, [GOOD, GOOD, GOOD], True, False, id="all succeeded"),
         pytest.param(3, [BAD, BAD, GOOD, GOOD, GOOD], True, False, id="one bad row stops nobody"),
         pytest.param(3, [BAD, GOOD, BAD, BAD], False, True, id="as many failed"),
+        pytest.param(2, [BAD, GOOD], False, False, id="one of each says nothing"),
         pytest.param(1, [None, None], False, False, id="no verdict is no failure"),
         pytest.param(2, [Verdict.ABSENT, Verdict.ACCEPTED], True, False, id="gone is a success"),
     ],

@@ -48,6 +48,11 @@ def sentence(*, cool_off_days: int = 0, approved_only: bool = False, **changes: 
             id="not before",
         ),
         pytest.param(
+            {"next_attempt_at": NOW, "not_before": NOW},
+            "is due: the next 'forge-gdpr run' takes it",
+            id="waited to this moment",
+        ),
+        pytest.param(
             {"cool_off_days": 2},
             "waits: it cools off until 2026-03-03 12:00 UTC (FORGE_GDPR_COOL_OFF_DAYS)",
             id="cool-off",
