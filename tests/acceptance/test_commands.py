@@ -305,7 +305,7 @@ def test_help_needs_nothing_and_ends_with_an_example_and_exit_codes(
     names: tuple[str, ...], tmp_path: Path
 ) -> None:
     bare = Program(environment={"PATH": os.environ["PATH"]}, folder=tmp_path)
-    done = bare(*names, "--help")
+    done = bare.here(*names, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     example, codes = done.stdout.split("Example:")[1].split("Exit codes:")
     assert example.strip().startswith(f"forge-gdpr {' '.join(names)}")
@@ -315,7 +315,9 @@ def test_help_needs_nothing_and_ends_with_an_example_and_exit_codes(
 
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     bare = Program(environment={"PATH": os.environ["PATH"], "PYTHONVERBOSE": "1"}, folder=tmp_path)
-    loaded = bare("run", "--help").stderr
+    done = bare("run", "--help")
+    assert (done.returncode, done.stdout[:21]) == (0, "Usage: forge-gdpr run")
+    loaded = done.stderr
     for heavy in ("sqlalchemy", "requests.sessions", "tenacity", "structlog", "pydantic", "rich"):
         assert f"import '{heavy}" not in loaded
 

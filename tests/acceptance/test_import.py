@@ -37,8 +37,8 @@ def test_a_file_is_imported_once_however_often_it_is_read(
 ) -> None:
     path = write(tmp_path, HEADER + rows(0, 2500))
     first = program("requests", "import", path, "--actor", "me")
-    again = program("requests", "import", path)
-    told = program("requests", "import", path, "--output", "json")
+    again = program.here("requests", "import", path)
+    told = program.here("requests", "import", path, "--output", "json")
     assert (first.stdout, first.stderr) == ("imported 2500 new, 0 already there\n", "")
     assert again.stdout == "imported 0 new, 2500 already there\n"
     assert json.loads(told.stdout) == {"new": 0, "known": 2500, "rejected": 0}
@@ -82,7 +82,7 @@ def test_going_on_it_imports_the_good_lines_and_keeps_the_others_for_their_owner
     bad = f"T-x,,{CANARY},,,"
     path = write(tmp_path, HEADER + rows(0, 1500) + bad + "\nT-0,u9,,,,\n" + rows(1500, 1510))
     rejects = tmp_path / "rejects.jsonl"
-    done = program("requests", "import", path, "--keep-going", str(rejects))
+    done = program.here("requests", "import", path, "--keep-going", str(rejects))
     assert (done.returncode, done.stderr) == (2, "")
     assert done.stdout == f"imported 1510 new, 0 already there, 2 rejected: see {rejects}\n"
     kept = [json.loads(line) for line in rejects.read_text().splitlines()]
@@ -110,7 +110,7 @@ def test_a_dry_run_says_it_all_and_writes_nothing(
     program: Program, engine: Engine, tmp_path: Path
 ) -> None:
     path = write(tmp_path, HEADER + rows(0, 1200) + rows(0, 5))
-    done = program("requests", "import", path, "--dry-run")
+    done = program.here("requests", "import", path, "--dry-run")
     assert (done.returncode, done.stdout) == (0, "would import 1200 new, 5 already there\n")
     bad = write(tmp_path, HEADER + rows(0, 1200) + "T-0,u9,,,,\n")
     refused = program.here("requests", "import", bad, "--dry-run")

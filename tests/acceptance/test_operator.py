@@ -1,4 +1,4 @@
-"""The operator's desk, typed: steering, plans and guards, with real processes."""
+"""The operator's desk, typed: steering, plans and guards."""
 
 from __future__ import annotations
 
@@ -27,29 +27,31 @@ def test_requests_are_steered_by_ids_reference_and_filters(
     )
     held = program("requests", "hold", "--reference", "T-1", "--reason", "legal_claims", "--yes")
     assert (held.returncode, held.stdout) == (0, "1 request is held\n")
-    asked = program("requests", "cancel", "--status", "pending", "--reason", "mistake")
+    asked = program.here("requests", "cancel", "--status", "pending", "--reason", "mistake")
     assert (asked.returncode, "filters need --yes" in asked.stderr) == (2, True)
-    counted = program(
+    counted = program.here(
         "requests", "cancel", "--status", "pending", "--reason", "mistake", "--dry-run"
     )
     assert (counted.returncode, counted.stderr) == (0, "2 requests are meant\n")
-    cancelled = program("requests", "cancel", "2", "--reason", "duplicate", "--ticket", "77")
+    cancelled = program.here("requests", "cancel", "2", "--reason", "duplicate", "--ticket", "77")
     assert (cancelled.returncode, cancelled.stdout) == (0, "1 request is cancelled\n")
     assert fetch(engine, STATUSES) == ["held", "cancelled", "pending"]
-    refused = program("requests", "retry", "1")
+    refused = program.here("requests", "retry", "1")
     assert (refused.returncode, refused.stderr) == (
         2,
         "error: request 1 is held: 'retry' is for what is review; nothing was changed\n",
     )
-    assert program("audit", "verify").returncode == 0
+    assert program.here("audit", "verify").returncode == 0
 
 
 def test_free_text_and_vague_orders_are_refused(program: Program, engine: Engine) -> None:
     insert(engine, {"forge_user_id": USERS[0].id})
-    text = program("requests", "hold", "1", "--reason", "dispute", "--ticket", "Mrs. Smith, ill")
+    text = program.here(
+        "requests", "hold", "1", "--reason", "dispute", "--ticket", "Mrs. Smith, ill"
+    )
     assert (text.returncode, "it is no code" in text.stderr) == (2, True)
     for words in ((), ("1", "--status", "pending")):
-        vague = program("requests", "release", *words)
+        vague = program.here("requests", "release", *words)
         assert (vague.returncode, "name the requests" in vague.stderr) == (2, True)
     assert fetch(engine, "SELECT count(*) FROM audit_events") == [0]
 
@@ -58,7 +60,7 @@ def test_a_plan_is_carried_out_and_nothing_else(
     program: Program, engine: Engine, sandbox: Sandbox
 ) -> None:
     insert(engine, *({"forge_user_id": user.id} for user in USERS[:5]))
-    planned = program("run", "--dry-run", "--plan", "plan.json", FORGE_GDPR_API_KEY="")
+    planned = program.here("run", "--dry-run", "--plan", "plan.json", FORGE_GDPR_API_KEY="")
     assert planned.returncode == 0
     plan = json.loads((program.folder / "plan.json").read_text())
     assert (plan["count"], plan["steps"]) == (5, ["account"])
@@ -68,7 +70,7 @@ def test_a_plan_is_carried_out_and_nothing_else(
     assert (done.returncode, done.stderr) == (0, "")
     assert fetch(engine, STATUSES) == ["done"] * 5 + ["pending"]
     assert len(sandbox.seen) == 5
-    again = program("run", "--plan", "plan.json")
+    again = program.here("run", "--plan", "plan.json")
     assert (again.returncode, "5 of its 5 requests are not as they were" in again.stderr) == (
         8,
         True,
@@ -80,7 +82,7 @@ def test_a_plan_that_no_longer_holds_is_refused(
 ) -> None:
     insert(engine, *({"forge_user_id": user.id} for user in USERS[:3]))
     file = program.folder / "plan.json"
-    assert program("run", "--dry-run", "--plan", "plan.json").returncode == 0
+    assert program.here("run", "--dry-run", "--plan", "plan.json").returncode == 0
     text = file.read_text()
     refused = {
         "it was altered after it was made": text.replace('"account"', '"logs", "account"'),
@@ -88,20 +90,20 @@ def test_a_plan_that_no_longer_holds_is_refused(
     }
     for why, altered in refused.items():
         file.write_text(altered)
-        done = program("run", "--plan", "plan.json")
+        done = program.here("run", "--plan", "plan.json")
         assert (done.returncode, why in done.stderr, done.stderr.count("\n")) == (8, True, 1)
     file.write_text(text)
     for why, variables in {
         "its steps are account, not logs, account": {"FORGE_GDPR_ERASE_LOGS": "true"},
         "over 0 h ago": {"FORGE_GDPR_PLAN_MAX_AGE_H": "0"},
     }.items():
-        done = program("run", "--plan", "plan.json", **variables)
+        done = program.here("run", "--plan", "plan.json", **variables)
         assert (done.returncode, why in done.stderr) == (8, True)
-    assert program("requests", "hold", "2", "--reason", "dispute").returncode == 0
-    done = program("run", "--plan", "plan.json")
+    assert program.here("requests", "hold", "2", "--reason", "dispute").returncode == 0
+    done = program.here("run", "--plan", "plan.json")
     assert (done.returncode, "(2)" in done.stderr) == (8, True)
     assert not sandbox.seen
-    assert program("audit", "verify").returncode == 0
+    assert program.here("audit", "verify").returncode == 0
 
 
 def test_each_guard_stops_a_night_and_is_overridden_on_record(
@@ -109,7 +111,7 @@ def test_each_guard_stops_a_night_and_is_overridden_on_record(
 ) -> None:
     for number in range(3):  # what is usual: one a night
         insert(engine, {"forge_user_id": USERS[number].id})
-        assert program("run").returncode == 0
+        assert program.here("run").returncode == 0
     insert(engine, *({"forge_user_id": user.id} for user in USERS[3:9]))
     before = len(sandbox.seen)
     for name, value in (("MAX_DUE", "5"), ("MAX_SHARE", "0.2"), ("SPIKE_FACTOR", "3")):
@@ -117,7 +119,7 @@ def test_each_guard_stops_a_night_and_is_overridden_on_record(
         assert (done.returncode, done.stderr.count("\n")) == (8, 1)
         assert f"FORGE_GDPR_{name}={value}" in done.stderr
     assert {seen.method for seen in sandbox.seen[before:]} == {"GET"}
-    done = program(
+    done = program.here(
         "run", "--expect", "6", "--reason", "backlog", FORGE_GDPR_MAX_DUE="5",
         FORGE_GDPR_SPIKE_FACTOR="3",
     )  # fmt: skip
@@ -133,7 +135,7 @@ def test_the_canary_stops_a_night_in_which_nothing_succeeds(
 ) -> None:
     insert(engine, *({"forge_user_id": user.id} for user in USERS[:10]))
     sandbox.script(Fault(kind=FaultKind.STATUS, status=422, method="DELETE", count=None))
-    done = program("run")
+    done = program.here("run")
     assert done.returncode == 8
     assert "the first deletions failed, so the others were not begun" in done.stderr
     assert fetch(engine, STATUSES) == ["review"] * 3 + ["pending"] * 7
@@ -145,7 +147,7 @@ def test_one_poisonous_request_in_front_stops_nobody(
 ) -> None:
     insert(engine, *({"forge_user_id": user.id} for user in USERS[:10]))
     sandbox.script(Fault(kind=FaultKind.STATUS, status=422, user_id=USERS[0].id, count=None))
-    assert program("run").returncode == 10
+    assert program.here("run").returncode == 10
     assert fetch(engine, STATUSES) == ["review"] + ["done"] * 9
 
 
@@ -174,16 +176,18 @@ def test_explain_finds_a_person_also_when_the_request_has_forgotten_them(
     both = {"forge_user_id": USERS[0].id, "email": USERS[0].email, "reference": "4711"}
     insert(engine, both, {"email": USERS[1].email})
     due = "request 1 is due: the next 'forge-gdpr run' takes it\n"
-    assert program("requests", "explain", "--reference", "4711").stdout == due
-    assert program("requests", "explain", "--email", "-", stdin=USERS[0].email).stdout == due
-    assert program("run").returncode == 0
+    assert program.here("requests", "explain", "--reference", "4711").stdout == due
+    assert program.here("requests", "explain", "--email", "-", stdin=USERS[0].email).stdout == due
+    assert program.here("run").returncode == 0
     assert fetch(engine, "SELECT email FROM deletion_requests") == [None, None]
     for option, typed in (("--email", USERS[0].email), ("--user-id", USERS[0].id)):
         found = program("requests", "explain", option, "-", stdin=typed)
         assert (found.returncode, found.stderr) == (0, "")
         assert found.stdout.startswith("request 1 is done since ")
         assert found.stdout.endswith(": erased\n")
-    assert program("requests", "explain", "--email", USERS[1].email).stdout.startswith("request 2")
-    nobody = program("requests", "explain", "--email", "nobody@example.org")
+    assert program.here("requests", "explain", "--email", USERS[1].email).stdout.startswith(
+        "request 2"
+    )
+    nobody = program.here("requests", "explain", "--email", "nobody@example.org")
     assert (nobody.returncode, "nobody@" in nobody.stderr) == (2, False)
-    assert program("requests", "explain").returncode == 2
+    assert program.here("requests", "explain").returncode == 2
