@@ -404,10 +404,11 @@ CANARIES = (ADA.id, BOB.id, ADA.email, BOB.email, ADA.name, KEY, SUBJECT_KEY.sec
 def test_nobody_is_named_anywhere_outside_the_request_table(
     program: Program, engine: Engine, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    for kind in FaultKind:
-        if kind not in {FaultKind.HANG, FaultKind.HANG_AFTER, FaultKind.DRIP, FaultKind.DRIP_BODY}:
-            headers = (("Location", f"/user/{ADA.id}"),) if kind is FaultKind.REDIRECT else ()
-            sandbox.script(Fault(kind=kind, method="DELETE", headers=headers))
+    slow = {FaultKind.HANG, FaultKind.HANG_AFTER, FaultKind.DRIP, FaultKind.DRIP_BODY}
+    kinds = [kind for kind in FaultKind if kind not in slow]
+    for kind in kinds:
+        headers = (("Location", f"/user/{ADA.id}"),) if kind is FaultKind.REDIRECT else ()
+        sandbox.script(Fault(kind=kind, method="DELETE", headers=headers))
     insert(
         engine,
         {"forge_user_id": ADA.id, "email": ADA.email, "reference": ADA.email},
@@ -417,7 +418,12 @@ def test_nobody_is_named_anywhere_outside_the_request_table(
     )
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    debug = {"FORGE_GDPR_LOG_LEVEL": "debug", "TMPDIR": str(temporary), "FORGE_GDPR_BREAKER": "99"}
+    debug = {
+        "FORGE_GDPR_LOG_LEVEL": "debug",
+        "TMPDIR": str(temporary),
+        "FORGE_GDPR_BREAKER": "99",  # every fault has its turn
+        "FORGE_GDPR_CANARY": "0",
+    }
     said = ""
     for words in (
         ("--verbose", "run", "--dry-run", "--check"),
@@ -437,6 +443,7 @@ def test_nobody_is_named_anywhere_outside_the_request_table(
         said += done.stdout + done.stderr
     assert "attempt.finished" in said
     assert "retry.scheduled" in said
+    assert sum(seen.method == "DELETE" for seen in sandbox.seen) > len(kinds)
     record = str(fetch(engine, "SELECT * FROM audit_events"))
     files = "".join(p.read_text(errors="replace") for p in temporary.rglob("*") if p.is_file())
     for text in (said, record, files):
