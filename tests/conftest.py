@@ -94,7 +94,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         return
     server: str = request.getfixturevalue("postgresql")
     name = f"test_{secrets.token_hex(6)}"
-    _psql(server, f"CREATE DATABASE {name} TEMPLATE template_migrated")
+    # The other strategy, through the log, takes half as long again.
+    _psql(server, f"CREATE DATABASE {name} TEMPLATE template_migrated STRATEGY file_copy")
     yield make_url(server).set(database=name).render_as_string()
     _psql(server, f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -81,7 +81,7 @@ def test_a_dry_run_needs_no_key_and_calls_nobody(
 def test_the_desk_adds_lists_and_shows(program: Program, engine: Engine) -> None:
     added = program("requests", "add", "--email", "-", "--reference", "T-1", stdin=f"{BOB.email}\n")
     again = program.here("requests", "add", "--email", BOB.email, "--reference", "T-1")
-    other = program("requests", "add", "--user-id", ADA.id, "--reference", "T-1")
+    other = program.here("requests", "add", "--user-id", ADA.id, "--reference", "T-1")
     assert (added.stdout, again.stdout) == ("request 1 added\n", "request 1 was there already\n")
     assert (other.returncode, other.stderr.count("\n")) == (2, 1)
     program.here("run")
@@ -92,7 +92,7 @@ def test_the_desk_adds_lists_and_shows(program: Program, engine: Engine) -> None
     assert BOB.email not in shown.stdout
     told = json.loads(program.here("requests", "show", "1", "--output", "json").stdout)
     assert [event["event"] for event in told["history"]][-1] == "request.closed"
-    assert program("requests", "show", "99").returncode == 2
+    assert program.here("requests", "show", "99").returncode == 2
     assert "T-1" in program.here("requests", "list", "--reference", "T-1").stdout
     assert fetch(engine, "SELECT email FROM deletion_requests") == [None]
 
@@ -123,7 +123,7 @@ def test_the_record_is_listed_and_verified(program: Program, engine: Engine) -> 
     program.here("run")
     assert "request.closed" in program.here("audit", "list", "--request", "1").stdout
     assert len(json.loads(program.here("audit", "list", "--output", "json").stdout)) == 6
-    verified = program("audit", "verify")
+    verified = program.here("audit", "verify")
     assert (verified.returncode, verified.stdout[:20]) == (0, "the record is whole:")
     assert json.loads(program.here("audit", "verify", "--output", "json").stdout)["events"] == 6
 
@@ -171,7 +171,7 @@ def test_all_endpoints_can_be_typed(program: Program) -> None:
     assert program.here("users", "token", new_id).stdout.count(".") == 2
     assert len(json.loads(program.here("users", "list", "--output", "json").stdout)) == 31
     assert program.here("users", "delete", new_id).stdout == "deleted\n"
-    gone = program("users", "get", new_id, "--output", "json")
+    gone = program.here("users", "get", new_id, "--output", "json")
     assert (gone.returncode, new_id in gone.stderr) == (2, False)
 
 
