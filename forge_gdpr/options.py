@@ -200,6 +200,20 @@ MAX_AGE_H: Final = Option(
     maximum=8760,
     help="For 'status' and 'doctor': the last good run is no older than this, in hours.",
 )
+RETAIN_IDS_DAYS: Final = Option(
+    name="retain_ids_days",
+    default=30,
+    minimum=0,
+    maximum=36_500,
+    help="Days after closing for which a request keeps the user id; see 'audit retention'.",
+)
+RETAIN_REQUESTS_MONTHS: Final = Option(
+    name="retain_requests_months",
+    default=36,
+    minimum=1,
+    maximum=1200,
+    help="Calendar months after closing for which a request's row is kept; the record stays.",
+)
 ERASE_LOGS: Final = Option(
     name="erase_logs", default=False, help="Also delete the user's logs, before the account."
 )

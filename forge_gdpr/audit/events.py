@@ -36,6 +36,7 @@ class EventName(StrEnum):
     REQUEST_RETRIED = "request.retried"
     GUARD_OVERRIDDEN = "guard.overridden"
     CHECKPOINT = "audit.checkpoint"
+    RETENTION_APPLIED = "retention.applied"
 
 
 class Ended(StrEnum):

@@ -19,6 +19,7 @@ from forge_gdpr.cli.intake import add_command
 from forge_gdpr.cli.keys import keygen_command
 from forge_gdpr.cli.report import report_command
 from forge_gdpr.cli.requests import requests
+from forge_gdpr.cli.retention import retention_command
 from forge_gdpr.cli.run import run_command
 from forge_gdpr.cli.sandbox import sandbox_command
 from forge_gdpr.cli.status import status_command
@@ -52,6 +53,7 @@ for command in (
     main.add_command(command)
 
 audit.add_command(keygen_command)
+audit.add_command(retention_command)
 requests.add_command(add_command)
 requests.add_command(import_command)
 requests.add_command(explain_command)

@@ -37,6 +37,7 @@ ROOMS: Final = [
     "identity",
     "lifecycle",
     "pseudonyms",
+    "retention",
     "retries",
     "runids",
     "run/canary",

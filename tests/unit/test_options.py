@@ -37,6 +37,8 @@ DECLARED = {
     "FORGE_GDPR_TIMEZONE": ("UTC", ""),
     "FORGE_GDPR_HOLIDAYS": (None, ""),
     "FORGE_GDPR_MAX_AGE_H": (26.0, "0.1 to 8760"),
+    "FORGE_GDPR_RETAIN_IDS_DAYS": (30, "0 to 36500"),
+    "FORGE_GDPR_RETAIN_REQUESTS_MONTHS": (36, "1 to 1200"),
     "FORGE_GDPR_ERASE_LOGS": (False, ""),
     "FORGE_GDPR_VERIFY": (False, ""),
     "FORGE_GDPR_LOG_FORMAT": ("auto", ""),
