@@ -14,7 +14,7 @@ from forge_gdpr.audit.events import MAIN, Ended, EventName
 from forge_gdpr.database.tables import audit_events
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -71,6 +71,24 @@ def pasts(connection: Connection, request_ids: Sequence[int]) -> Mapping[int, Pa
                 crashes=past.crashes + crashed,
             )
     return found
+
+
+#: Events that end a request for good.
+ENDS: Final = (
+    EventName.REQUEST_CLOSED,
+    EventName.REQUEST_CANCELLED,
+    EventName.REQUEST_REFUSED,
+)
+
+
+def ends(connection: Connection, request_ids: Collection[int]) -> Mapping[int, dict[str, Any]]:
+    """Return the bodies of the events that ended these requests, of those that are closed."""
+    rows = connection.execute(
+        select(audit_events.c.request_id, audit_events.c.body)
+        .where(audit_events.c.request_id.in_(request_ids), audit_events.c.event.in_(ENDS))
+        .order_by(audit_events.c.id)
+    ).all()
+    return {row.request_id: json.loads(row.body) for row in rows if row.request_id is not None}
 
 
 def closings(connection: Connection) -> Iterator[dict[str, Any]]:

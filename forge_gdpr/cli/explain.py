@@ -35,7 +35,8 @@ def explain_command(
 ) -> None:
     """Say in one sentence why a request is not done yet, and what would change it.
 
-    Closed requests have forgotten the person; they are found by pseudonym.
+    Closed requests have forgotten the person; they are found by pseudonym. Of those that were
+    removed, FORGE_GDPR_RETAIN_REQUESTS_MONTHS after closing, the record still knows the end.
     """
     from forge_gdpr.database.engine import now, reading
     from forge_gdpr.desk.explanations import explained
@@ -70,9 +71,8 @@ def _found(
     user_id: str | None,
     email: str | None,
 ) -> list[int]:
-    from forge_gdpr.desk.finding import of_person
-    from forge_gdpr.queue.listing import Wanted, ids
+    from forge_gdpr.desk.finding import of_person, of_reference
 
     if reference is not None:
-        return ids(connection, Wanted(reference=reference))
+        return of_reference(connection, reference)
     return of_person(connection, wiring.subject_keys(settings), user_id=user_id, email=email)

@@ -126,20 +126,23 @@ _PRINTED = {"table": _as_table, "json": _as_json, "csv": _as_csv}
 @click.argument("request_id", type=click.IntRange(1), metavar="ID")
 @output_option
 def show(request_id: int, output: str) -> None:
-    """Show one request and its whole history from the record."""
+    """Show one request and its whole history from the record.
+
+    Of one that was removed, FORGE_GDPR_RETAIN_REQUESTS_MONTHS after closing, what the record says.
+    """
     from forge_gdpr.audit import history
     from forge_gdpr.database.engine import reading
-    from forge_gdpr.queue import listing
+    from forge_gdpr.desk.finding import shown
 
     engine = wiring.migrated_engine(wiring.settings_with())
     with reading(engine) as connection:
-        one = listing.one(connection, request_id)
+        one = shown(connection, request_id)
         events = list(history.events(connection, request_id=request_id))
     if output == "json":
         bodies: list[Any] = [json.loads(event.body) for event in events]
-        echo_json(one.as_json() | {"history": bodies})
+        echo_json(one | {"history": bodies})
         return
-    echo_table(("field", "value"), [(k, v) for k, v in one.as_json().items() if v is not None])
+    echo_table(("field", "value"), [(k, v) for k, v in one.items() if v is not None])
     echo_table(
         ("at", "event", "attempt", "outcome", "http"),
         [

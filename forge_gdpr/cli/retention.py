@@ -76,7 +76,7 @@ def _show(found: Forgotten, cutoffs: Cutoffs, output: str, *, dry_run: bool) -> 
         )
     if found.dated:
         click.echo(
-            f"{found.dated} closed without a time that can be, by an application's own UPDATE:"
-            " their periods begin today",
+            "closed without a valid time, by an application's own UPDATE:"
+            f" {found.dated}; the periods begin today",
             err=True,
         )

@@ -53,6 +53,7 @@ class Facts:
     approved_by: str | None = None
     closed_at: datetime | None = None
     outcome: str | None = None  #: of a closed one, from the record
+    removed: bool = False  #: only the record knows it still
 
 
 def explained(facts: Facts, *, now: datetime, cool_off_days: int, approved_only: bool) -> str:
@@ -88,7 +89,8 @@ def explained(facts: Facts, *, now: datetime, cool_off_days: int, approved_only:
             )
         case _:
             said = f"has the unknown status {facts.status!r}: the next run sends it to review"
-    return f"request {facts.id} {said}"
+    kept = f"; only the record has it: 'forge-gdpr audit list --request {facts.id}'"
+    return f"request {facts.id} {said}{kept if facts.removed else ''}"
 
 
 def _pending(facts: Facts, now: datetime, cool_off_days: int, *, approved_only: bool) -> str:

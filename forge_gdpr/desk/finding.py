@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, or_, select
 
 from forge_gdpr.audit.events import EventName
+from forge_gdpr.audit.history import ENDS, ends
+from forge_gdpr.chain import canonical
 from forge_gdpr.database.tables import audit_events, deletion_requests
 from forge_gdpr.desk.explanations import Facts
 from forge_gdpr.errors import NotFoundError
 from forge_gdpr.identifiers import normalised_email
+from forge_gdpr.lifecycle import Status
 from forge_gdpr.pseudonyms import Kind
+from forge_gdpr.queue import listing
+from forge_gdpr.queue.listing import Listed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import Connection
 
     from forge_gdpr.pseudonyms import Keyring
 
 _C = deletion_requests.c
 _E = audit_events.c
+#: Where the events that end a request leave it.
+_STATUSES: Final[Mapping[str, str]] = {
+    EventName.REQUEST_CLOSED: Status.DONE,
+    EventName.REQUEST_CANCELLED: Status.CANCELLED,
+    EventName.REQUEST_REFUSED: Status.REFUSED,
+}
 
 
 def of_person(
@@ -46,15 +60,43 @@ def of_person(
     return sorted({*rows, *(one for one in told if one is not None)})
 
 
+def of_reference(connection: Connection, reference: str) -> list[int]:
+    """Return the ids of the requests with this reference: in the queue, else in the record.
+
+    More than one only if they were removed and the reference was used again. The record is read
+    from end to end for it.
+    """
+    queued = connection.execute(select(_C.id).where(_C.reference == reference)).scalars().all()
+    if queued:
+        return list(queued)
+    said = canonical({"reference": reference}).strip("{}")
+    told = connection.execute(
+        select(_E.request_id)
+        .where(_E.event.in_(ENDS), _E.body.contains(said, autoescape=True))
+        .distinct()
+    ).scalars()
+    return sorted(one for one in told if one is not None)
+
+
 def facts_of(connection: Connection, request_id: int) -> Facts:
-    """Return what is known of a request.
+    """Return what is known of a request; of a removed one what the record says.
 
     Raises:
         NotFoundError: there is none with this id.
     """
     row = connection.execute(select(deletion_requests).where(_C.id == request_id)).one_or_none()
     if row is None:
-        raise NotFoundError(f"there is no request {request_id}: see 'forge-gdpr requests list'")
+        body = _end(connection, request_id)
+        end = _listed(request_id, body)
+        return Facts(
+            id=request_id,
+            status=end.status,
+            reason=end.status_reason,
+            received_at=end.received_at,
+            closed_at=end.closed_at,
+            outcome=body.get("outcome"),
+            removed=True,
+        )
     outcome = connection.execute(
         select(_E.outcome).where(_E.request_id == request_id, _E.event == EventName.REQUEST_CLOSED)
     ).scalar()
@@ -69,4 +111,54 @@ def facts_of(connection: Connection, request_id: int) -> Facts:
         approved_by=row.approved_by,
         closed_at=row.closed_at,
         outcome=outcome,
+    )
+
+
+def shown(connection: Connection, request_id: int) -> dict[str, Any]:
+    """Return a request for people and machines; of a removed one what the record says.
+
+    Raises:
+        NotFoundError: there is none with this id.
+    """
+    queued = listing.one(connection, request_id)
+    if queued is not None:
+        return queued.as_json()
+    return _listed(request_id, _end(connection, request_id)).as_json() | {"removed": True}
+
+
+def _end(connection: Connection, request_id: int) -> dict[str, Any]:
+    """Return the body of the event that ended a request which is no longer in the queue."""
+    body = ends(connection, [request_id]).get(request_id)
+    if body is None:
+        raise _unknown(connection, request_id)
+    return body
+
+
+def _listed(request_id: int, body: Mapping[str, Any]) -> Listed:
+    return Listed(
+        id=request_id,
+        reference=body["reference"],
+        regime=body["regime"],
+        status=_STATUSES[body["event"]],
+        status_reason=body.get("reason"),
+        received_at=datetime.fromisoformat(body["received_at"]),
+        due_on=date.fromisoformat(body["due_on"]),
+        not_before=None,
+        attempts=body["attempts"],
+        next_attempt_at=None,
+        closed_at=datetime.fromisoformat(body["at"]),
+        subject=body["subject"],
+        claimed_by=None,
+    )
+
+
+def _unknown(connection: Connection, request_id: int) -> NotFoundError:
+    recorded = connection.execute(
+        select(_E.id).where(_E.request_id == request_id).limit(1)
+    ).one_or_none()
+    if recorded is None:
+        return NotFoundError(f"there is no request {request_id}: see 'forge-gdpr requests list'")
+    return NotFoundError(
+        f"request {request_id} is no longer in the queue, and the record has no end of it: somebody"
+        f" else removed it, or closed it; see 'forge-gdpr audit list --request {request_id}'"
     )

@@ -6,7 +6,6 @@ transaction with its own event on record, so that what was stopped half-way is o
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -14,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, case, delete, false, func, not_, or_, select, update
 
 from forge_gdpr.audit.events import Entry, EventName
+from forge_gdpr.audit.history import ends
 from forge_gdpr.audit.record import append_main
 from forge_gdpr.chain import written_time
 from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.engine import reading, writing
-from forge_gdpr.database.tables import audit_events, deletion_requests
+from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.errors import ConfigurationError
 from forge_gdpr.lifecycle import FINAL
 from forge_gdpr.queue.admission import public_reference
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from forge_gdpr.retention import Cutoffs, Periods
 
 _C = deletion_requests.c
-_E = audit_events.c
 
 #: Rows in one transaction; far below SQLite's limit of parameters.
 _PAGE: Final = 1000
@@ -39,11 +38,6 @@ _PAGE: Final = 1000
 _AHEAD: Final = timedelta(days=1)
 #: What is earlier is no time: a number, an empty text, a date of another form, ``-infinity``.
 _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_CLOSINGS: Final = (
-    EventName.REQUEST_CLOSED,
-    EventName.REQUEST_CANCELLED,
-    EventName.REQUEST_REFUSED,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,12 +201,8 @@ def _naming(connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]]) -> li
     The address is forgotten by now; where it mattered, the record withholds the reference.
     """
     with_reference = {row.id for row in rows if row.reference is not None}
-    bodies = connection.execute(
-        select(_E.request_id, _E.body).where(
-            _E.request_id.in_(with_reference), _E.event.in_(_CLOSINGS)
-        )
-    ).all()
-    withheld = {one.request_id for one in bodies if json.loads(one.body).get("reference") is None}
+    told = ends(connection, with_reference)
+    withheld = {request_id for request_id, body in told.items() if body.get("reference") is None}
     return [
         row.id
         for row in rows

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, func, select, true
 
 from forge_gdpr.database.tables import deletion_requests
-from forge_gdpr.errors import NotFoundError
 from forge_gdpr.queue.admission import public_reference
 
 if TYPE_CHECKING:
@@ -139,16 +138,10 @@ def ids(connection: Connection, wanted: Wanted) -> list[int]:
     return list(rows.scalars())
 
 
-def one(connection: Connection, request_id: int) -> Listed:
-    """Return one request.
-
-    Raises:
-        NotFoundError: there is none with this id.
-    """
+def one(connection: Connection, request_id: int) -> Listed | None:
+    """Return one request, None if the queue has none with this id."""
     row = connection.execute(_SELECT.where(_C.id == request_id)).one_or_none()
-    if row is None:
-        raise NotFoundError(f"there is no request {request_id}: see 'forge-gdpr requests list'")
-    return _shown(row)
+    return None if row is None else _shown(row)
 
 
 def _order(by: SortedBy, *, backwards: bool) -> Iterator[ColumnElement[Any]]:

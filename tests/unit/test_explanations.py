@@ -101,6 +101,12 @@ def sentence(*, cool_off_days: int = 0, approved_only: bool = False, **changes: 
             id="done",
         ),
         pytest.param(
+            {"status": "done", "closed_at": NOW, "outcome": "erased", "removed": True},
+            "is done since 2026-03-01 12:00 UTC: erased; only the record has it:"
+            " 'forge-gdpr audit list --request 17'",
+            id="removed",
+        ),
+        pytest.param(
             {"status": "done"}, "is done since an unknown time: closed", id="done by hand"
         ),
         pytest.param(
