@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -91,7 +91,7 @@ class Claimer:
             )
             if settled:
                 recorder.write(connection, settled)
-        return jobs, len(claimed)
+        return [_with_user_id(job) for job in jobs], len(claimed)
 
     def _identified(self, claimed: list[Claimed]) -> tuple[list[Job], list[Attempt]]:
         jobs: list[Job] = []
@@ -103,3 +103,8 @@ class Claimer:
                 case Settled() as end:
                     settled.append(Attempt(claimed=one, result=end))
         return jobs, settled
+
+
+def _with_user_id(job: Job) -> Job:
+    """Let the request know whom it means, so that its closing has this pseudonym, too."""
+    return replace(job, claimed=replace(job.claimed, forge_user_id=job.user_id))
