@@ -17,6 +17,7 @@ from forge_gdpr.cli.explain import explain_command
 from forge_gdpr.cli.imports import import_command
 from forge_gdpr.cli.intake import add_command
 from forge_gdpr.cli.keys import keygen_command
+from forge_gdpr.cli.replay import replay_command
 from forge_gdpr.cli.report import report_command
 from forge_gdpr.cli.requests import requests
 from forge_gdpr.cli.retention import retention_command
@@ -53,6 +54,7 @@ for command in (
     main.add_command(command)
 
 audit.add_command(keygen_command)
+audit.add_command(replay_command)
 audit.add_command(retention_command)
 requests.add_command(add_command)
 requests.add_command(import_command)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from world import Program, fetch, insert
 
 from forge_gdpr.database.engine import writing
-from forge_gdpr.sandbox import generated_user
+from forge_gdpr.sandbox import Fault, FaultKind, Sandbox, User, generated_user
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -99,3 +99,73 @@ def test_a_limit_that_can_not_be_is_refused(program: Program) -> None:
     done = program.here("audit", "retention", FORGE_GDPR_RETAIN_REQUESTS_MONTHS="0")
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
     assert "FORGE_GDPR_RETAIN_REQUESTS_MONTHS=0 is wrong" in done.stderr
+
+
+def test_who_is_back_after_a_restore_is_shown_and_erased_again(
+    program: Program, engine: Engine, sandbox: Sandbox
+) -> None:
+    insert(
+        engine,
+        {"forge_user_id": ADA.id, "reference": "T-1"},
+        {"forge_user_id": BEN.id, "email": BEN.email},
+    )
+    assert program.here("run").returncode == 0
+    quiet = program("audit", "replay-check")
+    assert (quiet.returncode, quiet.stderr) == (0, "")
+    assert quiet.stdout == (
+        "0 back by user id (the same account: a restore), 0 by e-mail (may have signed up anew);"
+        " 28 users, 2 closings compared\n"
+    )
+    sandbox.add(User(id="d" * 24, name="Ben", email=BEN.email))
+    assert program.here("audit", "replay-check").returncode == 0
+    sandbox.add(ADA)
+    found = program("audit", "replay-check", "--output", "json")
+    told = json.loads(found.stdout)
+    assert (found.returncode, found.stderr, told["enqueued"]) == (10, "", None)
+    assert [(one["request_id"], one["reference"], one["back_by"]) for one in told["back"]] == [
+        (1, "T-1", "user_id"),
+        (2, None, "email"),
+    ]
+    assert not any(user.id in found.stdout or user.email in found.stdout for user in (ADA, BEN))
+
+    calls = len(sandbox.seen)
+    refused = program("audit", "replay-check", "--enqueue")
+    assert (refused.returncode, "needs --yes" in refused.stderr) == (2, True)
+    assert len(sandbox.seen) == calls
+    asked = program("audit", "replay-check", "--enqueue", "--yes", "--actor", "kim")
+    assert (asked.returncode, asked.stderr) == (10, "")
+    assert asked.stdout.endswith("\n1 request is added: the next run erases them\n")
+    again = program.here("audit", "replay-check", "--enqueue", "--yes")
+    assert again.stdout.endswith("0 requests are added; 1 request is open already: the next run"
+                                 " erases them\n")  # fmt: skip
+    assert program.here("run").returncode == 0
+    assert program.here("audit", "replay-check").returncode == 0
+    assert [user.email for user in sandbox.users if user.id == ADA.id] == []
+    assert program.here("audit", "verify").returncode == 0
+
+
+def test_another_key_is_told_and_nothing_is_found(
+    program: Program, engine: Engine, sandbox: Sandbox
+) -> None:
+    insert(engine, {"forge_user_id": ADA.id})
+    assert program.here("run").returncode == 0
+    sandbox.add(ADA)
+    found = program.here(
+        "audit", "replay-check", "--output", "json", FORGE_GDPR_SUBJECT_KEY="n" * 32
+    )
+    assert (found.returncode, json.loads(found.stdout)["closings_not_live"]) == (0, 1)
+    assert found.stderr == (
+        "1 of 1 closings are under keys that are not live: nobody in them is found without the key"
+        " of their time\n"
+    )
+
+
+def test_a_forge_that_does_not_answer_well_is_no_all_clear(
+    program: Program, sandbox: Sandbox
+) -> None:
+    sandbox.script(Fault(kind=FaultKind.STATUS, status=401, count=None))
+    assert program.here("audit", "replay-check").returncode == 7
+    sandbox.clear()
+    sandbox.script(Fault(kind=FaultKind.STATUS, status=404, count=None))
+    lost = program.here("audit", "replay-check")
+    assert (lost.returncode, lost.stdout) == (2, "")
