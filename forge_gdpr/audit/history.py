@@ -106,6 +106,16 @@ def closings(connection: Connection) -> Iterator[dict[str, Any]]:
                 yield body
 
 
+def used_keys(connection: Connection) -> set[str]:
+    """Return the ids of all subject keys that runs have used."""
+    bodies = connection.execute(
+        select(audit_events.c.body).where(
+            audit_events.c.chain == MAIN, audit_events.c.event == EventName.RUN_OPENED
+        )
+    ).scalars()
+    return {str(json.loads(body)["subject_key"]) for body in bodies}
+
+
 def newest_body(connection: Connection, *, chain: str, event: EventName) -> dict[str, Any] | None:
     """Return the body of a chain's newest event of this name; None if it has none."""
     body = connection.execute(

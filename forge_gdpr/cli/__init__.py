@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from forge_gdpr.cli.audit import audit
+from forge_gdpr.cli.certificate import certificate_command, prove_command
 from forge_gdpr.cli.db import db
 from forge_gdpr.cli.demo import demo_command
 from forge_gdpr.cli.doctor import doctor_command
@@ -53,7 +54,9 @@ for command in (
 ):
     main.add_command(command)
 
+audit.add_command(certificate_command)
 audit.add_command(keygen_command)
+audit.add_command(prove_command)
 audit.add_command(replay_command)
 audit.add_command(retention_command)
 requests.add_command(add_command)

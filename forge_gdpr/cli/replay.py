@@ -54,7 +54,7 @@ def replay_command(
     if enqueue and not yes and not sys.stdin.isatty():
         raise click.UsageError("without a terminal, --enqueue needs --yes; see it without first")
     engine = wiring.migrated_engine(settings)
-    keys = [wiring.subject_key(settings)]
+    keys = wiring.subject_keys(settings).keys
     found = _found(engine, settings, keys)
     returns = found.returns()
     same = [one for one in returns if one.match == "user_id"]

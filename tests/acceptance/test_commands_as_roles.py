@@ -32,8 +32,12 @@ NOT_HERE: Final = ("demo", "sandbox", "users", "audit keygen", "doctor")
 SIGNING_KEY: Final = signing_key("example.org", bytes(32)).secret_text()
 #: Each command as it is typed, a request for each that changes one.
 WORDS: Final = {
+    "audit certificate": "audit certificate 9",
     "audit checkpoint": "audit checkpoint",
     "audit list": "audit list",
+    "audit prove": "audit prove --user-id -",
+    "audit replay-check": "audit replay-check",
+    "audit retention": "audit retention",
     "audit verify": "audit verify",
     "db check": "db check",
     "db current": "db current",

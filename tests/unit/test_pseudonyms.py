@@ -50,7 +50,7 @@ def test_another_key_gives_another_pseudonym() -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 31])
 def test_a_short_key_is_refused(length: int) -> None:
-    with pytest.raises(ValueError, match=r"^a subject key has at least 32 bytes$"):
+    with pytest.raises(ValueError, match=r"^it is too short, a subject key has at least 32 bytes$"):
         SubjectKey(b"k" * length)
 
 

@@ -1,0 +1,185 @@
+"""``forge-gdpr audit certificate`` and ``prove``: one person's proof."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from forge_gdpr.cli import wiring
+from forge_gdpr.cli.output import echo_json
+from forge_gdpr.cli.parameters import ending, output_option, public_key_option, typed
+from forge_gdpr.errors import AuditBrokenError, ConfigurationError, ExitCode, InvalidInputError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_CODES = (ExitCode.OK, ExitCode.USAGE, ExitCode.CONFIGURATION, ExitCode.DATABASE)
+
+
+@click.command(
+    "certificate",
+    epilog=ending(
+        "forge-gdpr audit certificate 17 > certificate-17.json", *_CODES, ExitCode.AUDIT_BROKEN
+    ),
+)
+@click.argument("request_id", type=click.IntRange(1), metavar="[REQUEST]", required=False)
+@click.option(
+    "--verify",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    help="Verify this certificate instead; needs --public-key and no database.",
+)
+@public_key_option
+@click.option(
+    "--output",
+    type=click.Choice(["json", "html"]),
+    default="json",
+    help="JSON, which can be verified, or a page to print.",
+)
+def certificate_command(
+    request_id: int | None, file: str | None, public_key: Path | None, output: str
+) -> None:
+    """Write the certificate of a closed request: what was done, with the proof of it.
+
+    It names nobody but by pseudonym and the asker's reference, and can be verified by anybody who
+    has the public key.
+    """
+    if (request_id is None) == (file is None):
+        raise click.UsageError("name one REQUEST, or a certificate with --verify")
+    document = _issued(request_id) if file is None else _verified(file, public_key)
+    if output == "html":
+        from forge_gdpr.reports.certificate import as_html
+
+        click.echo(as_html(document), nl=False)
+    elif file is None:
+        echo_json(document)
+    else:
+        click.echo(_told(document))
+
+
+@click.command(
+    "prove",
+    epilog=ending(
+        "forge-gdpr audit prove --email - --certificate proof.json",
+        *_CODES,
+        ExitCode.NEEDS_REVIEW,
+        instead={
+            ExitCode.OK: "the record knows the person",
+            ExitCode.NEEDS_REVIEW: "the record does not know the person under a live key",
+        },
+    ),
+)
+@click.option("--user-id", help="The person's id at Forge; - reads a line of stdin.")
+@click.option("--email", help="The person's e-mail; - reads a line of stdin.")
+@click.option(
+    "--certificate",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the newest closed request's certificate here.",
+)
+@output_option
+@click.pass_context
+def prove_command(
+    ctx: click.Context,
+    user_id: str | None,
+    email: str | None,
+    file: Path | None,
+    output: str,
+) -> None:
+    """Say what became of a person's requests: erased, open, refused, cancelled, or no record."""
+    from forge_gdpr.database.engine import reading
+    from forge_gdpr.desk.proving import known_of
+
+    if (user_id is None) == (email is None):
+        raise click.UsageError("give one of --user-id and --email")
+    settings = wiring.settings_with()
+    keys = wiring.subject_keys(settings)
+    with reading(wiring.migrated_engine(settings)) as connection:
+        known = known_of(connection, keys, user_id=typed(user_id), email=typed(email))
+        closed = [one for one in known.found if one.closed_at is not None]
+        document = _certificate(connection, closed[-1].request_id) if file and closed else None
+    if file is not None and document is not None:
+        _write(file, document)
+    if output == "json":
+        echo_json({"requests": [one.as_json() for one in known.found], "retired": known.retired})
+    elif known.found:
+        click.echo("\n".join(one.line for one in known.found))
+    else:
+        click.echo("no record of this person")
+    if known.retired and output != "json":
+        click.echo(
+            f"subject keys that are retired: {', '.join(known.retired)}; under them nobody can be"
+            " found",
+            err=True,
+        )
+    ctx.exit(ExitCode.OK if known.found else ExitCode.NEEDS_REVIEW)
+
+
+def _issued(request_id: int | None) -> dict[str, Any]:
+    from forge_gdpr.database.engine import reading
+
+    with reading(wiring.migrated_engine(wiring.settings_with())) as connection:
+        return _certificate(connection, request_id or 0)
+
+
+def _certificate(connection: Connection, request_id: int) -> dict[str, Any]:
+    from forge_gdpr.audit.certificates import evidence_of
+    from forge_gdpr.certificates import InvalidCertificateError, certificate
+    from forge_gdpr.chain import written_time
+
+    evidence = evidence_of(connection, request_id)
+    try:
+        return certificate(evidence, issued_at=written_time(datetime.now(UTC)))
+    except InvalidCertificateError as error:
+        raise AuditBrokenError(
+            f"the record of request {request_id}: {error}; run 'forge-gdpr audit verify'"
+        ) from None
+
+
+def _verified(file: str, public_key: Path | None) -> dict[str, Any]:
+    """Verify a certificate without a database and without settings."""
+    from forge_gdpr.certificates import InvalidCertificateError, verified
+
+    if public_key is None:
+        raise click.UsageError("--verify needs --public-key, the keys that may have signed")
+    try:
+        with click.open_file(file, encoding="utf-8") as stream:
+            document = json.load(stream)
+    except (OSError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"{file} is no JSON ({type(error).__name__})") from None
+    try:
+        return verified(document, wiring.public_keys_in(public_key))
+    except InvalidCertificateError as error:
+        raise AuditBrokenError(
+            f"{file} proves nothing: {error}; ask for the original, and check the public key"
+        ) from None
+
+
+def _told(document: dict[str, Any]) -> str:
+    request, result, record = document["request"], document["result"], document["record"]
+    verified = " Asked afterwards, it had no such user." if result["verified_absent"] else ""
+    reference = request["reference"] or "none"
+    lines = [
+        f"the certificate holds: request {request['id']} (reference {reference})",
+        f"{result['outcome']}, {result['closed_at']}: {result['meaning']}{verified}",
+        f"received {request['received_at']}, due {result['due_on']}, {_timely(result['on_time'])}",
+        f"signed: {record['origin']}, {record['events']} events, {record['signed_at']}",
+        "What it does not prove:",
+        *(f"- {limit}" for limit in document["limits"]),
+    ]
+    return "\n".join(lines)
+
+
+def _timely(on_time: bool | None) -> str:
+    return "no date known" if on_time is None else "on time" if on_time else "late"
+
+
+def _write(file: Path, document: dict[str, Any]) -> None:
+    try:
+        file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{file} can't be written ({error.strerror})") from None
