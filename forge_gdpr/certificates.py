@@ -39,6 +39,7 @@ MEANINGS: Final[Mapping[str, str]] = {
 #: Said in every certificate.
 LIMITS: Final = (
     "It proves what was recorded and what Forge answered, not what is left on Forge's disks.",
+    "That the record has no more events of this request than are here, an export of it shows.",
     "It names nobody: whose pseudonym it is, the holder of the subject key can show.",
     "Its times are those of the controller's database, signed when the checkpoint was.",
     "Other requests of the same person have certificates of their own.",
@@ -92,9 +93,10 @@ class Proven:
             found = json.loads(self.body)
         except (ValueError, RecursionError):
             found = None
-        if not isinstance(found, dict) or not isinstance(found.get("seq"), int):
+        event: dict[str, Any] = found if isinstance(found, dict) else {}
+        if (type(event.get("chain")), type(event.get("seq"))) != (str, int):
             raise InvalidCertificateError("it holds an event that is none")
-        return found
+        return event
 
     def root(self, size: object) -> str | None:
         """Return the root that its path leads to in a tree of so many events, in hex."""
@@ -204,7 +206,7 @@ def _require_proofs(evidence: Evidence) -> None:
     checkpoint = _checkpoint(evidence)
 
     def require_in_main(one: Proven) -> None:
-        if one.said.get("chain") != MAIN or one.root(checkpoint.size) != checkpoint.root.hex():
+        if one.said["chain"] != MAIN or one.root(checkpoint.size) != checkpoint.root.hex():
             raise InvalidCertificateError(
                 f"event {one.said['seq']} of main is not in the record that was signed"
             )
@@ -217,15 +219,19 @@ def _require_proofs(evidence: Evidence) -> None:
             if (one.said.get("event"), one.said.get("run_id")) != (event, run_id):
                 raise InvalidCertificateError("it takes another event for a run's")
         closings[run_id] = closed.said
+    before: dict[str, int] = {}
     for one in evidence.events:
         said = one.said
-        if said.get("chain") == MAIN:
+        if said["seq"] <= before.get(said["chain"], 0):
+            raise InvalidCertificateError("its events are not in the order of the record")
+        before[said["chain"]] = said["seq"]
+        if said["chain"] == MAIN:
             require_in_main(one)
             continue
-        closing = closings.get(said.get("chain"), {})
+        closing = closings.get(said["chain"], {})
         if closing.get("root") is None or one.root(closing.get("length")) != closing["root"]:
             raise InvalidCertificateError(
-                f"event {said['seq']} of run {said.get('chain')} is not in what its run has closed"
+                f"event {said['seq']} of run {said['chain']} is not in what its run has closed"
             )
 
 

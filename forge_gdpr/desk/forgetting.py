@@ -19,7 +19,7 @@ from forge_gdpr.chain import written_time
 from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.engine import reading, writing
 from forge_gdpr.database.tables import deletion_requests
-from forge_gdpr.errors import ConfigurationError
+from forge_gdpr.errors import DatabaseError
 from forge_gdpr.lifecycle import FINAL
 from forge_gdpr.queue.admission import public_reference
 
@@ -96,8 +96,8 @@ def forget(
         actor: who does it.
 
     Raises:
-        ConfigurationError: this role may not remove rows.
-        DatabaseError: the database fails; the pages before are done, and on record.
+        DatabaseError: this role may not remove rows, or the database fails; the pages before are
+            done, and on record.
     """
     with reading(engine) as connection:
         _require_may_remove(connection)
@@ -253,6 +253,7 @@ def _require_may_remove(connection: Connection) -> None:
         select(func.has_table_privilege(deletion_requests.name, "DELETE"))
     ).scalar_one()
     if not allowed:
-        raise ConfigurationError(
-            "this database role may not remove requests: run it as the role that owns the tables"
+        raise DatabaseError(
+            f"permission denied for table {deletion_requests.name}: removing requests is for the"
+            " role that owns the tables"
         )

@@ -17,7 +17,7 @@ from forge_gdpr.database.engine import now, reading, writing
 from forge_gdpr.deadlines import LegalClock
 from forge_gdpr.desk.forgetting import Forgotten, forget, preview
 from forge_gdpr.desk.steering import Wish, steer
-from forge_gdpr.errors import ConfigurationError
+from forge_gdpr.errors import DatabaseError
 from forge_gdpr.queue import intake
 from forge_gdpr.queue.checks import NewRequest
 from forge_gdpr.reports.figures import figures
@@ -368,7 +368,7 @@ def writer(engine: Engine) -> Iterator[Engine]:
 
 def test_who_may_not_remove_rows_is_told_before_anything_is_done(writer: Engine) -> None:
     insert(writer, closed(DAYS_31), closed(MONTHS_37))
-    with pytest.raises(ConfigurationError, match="the role that owns the tables"):
+    with pytest.raises(DatabaseError, match="the role that owns the tables"):
         forget(writer, cutoffs(writer), periods=PERIODS, actor="kim")
     assert preview(writer, cutoffs(writer)) == Forgotten(user_ids=1, removed=1)
     assert fetch(writer, "SELECT count(*) FROM deletion_requests WHERE forge_user_id = 'x'") == [0]
