@@ -90,7 +90,10 @@ def prove_command(
     file: Path | None,
     output: str,
 ) -> None:
-    """Say what became of a person's requests: erased, open, refused, cancelled, or no record."""
+    """Say what became of a person's requests: erased, open, refused, cancelled, or no record.
+
+    An e-mail that the request has forgotten is found as it was spelled then, or in lower case.
+    """
     from forge_gdpr.database.engine import reading
     from forge_gdpr.desk.proving import known_of
 

@@ -42,14 +42,16 @@ def of_person(
     """Return the ids of a person's requests: by what is in the row, else by pseudonym.
 
     A pseudonym that is not the request's own stands in the bodies of its admission and closing,
-    which are read one by one: a question by e-mail takes seconds on a large record.
+    which are read one by one: a question by e-mail takes seconds on a large record. An address
+    that was forgotten is found as it was spelled then, or in lower case.
     """
     if user_id is not None:
         known, pseudonyms = _C.forge_user_id == user_id, keys.subjects(Kind.USER_ID, user_id)
     else:
         address = normalised_email(email or "")
         known = func.lower(func.trim(_C.email)) == address.lower()
-        pseudonyms = keys.subjects(Kind.EMAIL, address)
+        spellings = {address, address.lower()}
+        pseudonyms = [one for text in spellings for one in keys.subjects(Kind.EMAIL, text)]
     rows = connection.execute(select(_C.id).where(or_(known, _C.subject.in_(pseudonyms)))).scalars()
     told = connection.execute(
         select(_E.request_id).where(

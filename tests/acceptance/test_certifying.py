@@ -1,0 +1,215 @@
+"""Certificates and proofs, typed: one person's answer, and its check without us."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from world import Program, fetch, insert
+
+from forge_gdpr.sandbox import generated_user
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+SIGNING = {"FORGE_GDPR_SIGNING_KEY_FILE": "key"}
+ADA, BOB, CYD, DAN = (generated_user(number) for number in range(4))
+
+
+@pytest.fixture
+def after_a_night(program: Program, engine: Engine) -> Program:
+    """Return the program: 1 erased, 2 not found, 3 refused by a person, 4 held, signed by `key`."""
+    program.here("audit", "keygen", "--name", "example.org/gdpr", "key")
+    insert(
+        engine,
+        {"forge_user_id": ADA.id, "reference": "T-4711"},
+        {"email": "never.seen@example.org"},
+        {"email": CYD.email},
+        {"forge_user_id": DAN.id, "status": "held"},
+    )
+    done = program.here("requests", "refuse", "3", "--reason", "expression", "--ticket", "LEGAL-1")
+    assert done.returncode == 0, done.stderr
+    assert program.here("run", FORGE_GDPR_VERIFY="true", **SIGNING).returncode == 0
+    return program
+
+
+def without_us(folder: Path) -> Program:
+    """Return the program as an auditor has it: no settings, no database, no secret."""
+    kept = {k: v for k, v in os.environ.items() if k.startswith(("COVERAGE", "PATH"))}
+    return Program(environment=kept | {"PYTHONUTF8": "1"}, folder=folder)
+
+
+def certificate_of(program: Program, request: int) -> dict[str, Any]:
+    done = program.here("audit", "certificate", str(request))
+    assert (done.returncode, done.stderr) == (0, "")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_a_certificate_is_verified_with_a_copy_and_the_public_key_alone(
+    after_a_night: Program, tmp_path: Path
+) -> None:
+    issued = after_a_night("audit", "certificate", "1")
+    assert issued.returncode == 0
+    away = tmp_path / "laptop"
+    away.mkdir()
+    (away / "certificate.json").write_text(issued.stdout)
+    shutil.copy(after_a_night.folder / "key.pub", away)
+    auditor = without_us(away)
+    words = ("audit", "certificate", "--verify", "certificate.json", "--public-key", "key.pub")
+    checked = auditor(*words)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    for said in (
+        "the certificate holds: request 1 (reference T-4711)",
+        "Forge confirmed that it deleted the user. Asked afterwards, it had no such user.",
+        ", on time",
+        "signed: example.org/gdpr, ",
+        "- It proves what was recorded and what Forge answered, not what is left on Forge's disks.",
+    ):
+        assert said in checked.stdout
+    page = auditor.here(*words, "--output", "html")
+    assert page.stdout.startswith("<!doctype html>")
+    assert "Forge confirmed that it deleted the user." in page.stdout
+    piped = auditor.here(*words[:3], "-", *words[4:], stdin=issued.stdout)
+    assert piped.stdout == checked.stdout
+    changed = issued.stdout.replace("T-4711", "T-4712")
+    broken = auditor.here(*words[:3], "-", *words[4:], stdin=changed)
+    assert (broken.returncode, broken.stdout, broken.stderr.count("\n")) == (6, "", 1)
+    assert "proves nothing" in broken.stderr
+
+
+def test_each_end_is_certified_and_names_nobody(after_a_night: Program) -> None:
+    documents = [certificate_of(after_a_night, request) for request in (1, 2, 3)]
+    assert [one["result"]["outcome"] for one in documents] == [
+        "erased",
+        "not_found_by_email",
+        "refused",
+    ]
+    assert documents[0]["result"]["verified_absent"] is True
+    assert documents[2]["result"]["reason"] == "expression"
+    text = json.dumps(documents)
+    for user in (ADA, BOB, CYD, DAN):
+        assert not [one for one in (user.id, user.email) if one in text]
+    assert "never.seen" not in text
+    assert documents[0]["request"]["subject"].startswith("v1:")
+
+
+def test_a_later_checkpoint_certifies_the_same(after_a_night: Program) -> None:
+    first = certificate_of(after_a_night, 1)
+    assert after_a_night.here("run", **SIGNING).returncode == 0
+    second = certificate_of(after_a_night, 1)
+    assert second["record"]["events"] > first["record"]["events"]
+    for part in ("request", "result", "steps", "runs"):
+        assert second[part] == first[part]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("4",), 2, "request 4"),
+        (("17",), 2, "request 17"),
+        ((), 2, "name one REQUEST, or a certificate with --verify"),
+        (("1", "--verify", "key.pub"), 2, "name one REQUEST, or a certificate with --verify"),
+        (("--verify", "key.pub"), 2, "--verify needs --public-key"),
+        (("--verify", "key.pub", "--public-key", "key.pub"), 2, "key.pub is no JSON"),
+        (("--verify", "none", "--public-key", "key.pub"), 2, "none"),
+        (("--verify", "empty.json", "--public-key", "key.pub"), 6, "no certificate of this kind"),
+        (("--verify", "empty.json", "--public-key", "empty.json"), 3, "empty.json"),
+    ],
+)
+def test_what_cannot_be_certified_is_said_in_one_line(
+    words: Sequence[str], code: int, said: str, after_a_night: Program
+) -> None:
+    (after_a_night.folder / "empty.json").write_text("{}\n")
+    done = after_a_night.here("audit", "certificate", *words)
+    assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (code, "", False)
+    assert said in done.stderr.splitlines()[-1]
+
+
+def test_a_record_that_nobody_signed_certifies_nothing(program: Program, engine: Engine) -> None:
+    insert(engine, {"forge_user_id": ADA.id})
+    program.here("run")
+    unsigned = program.here("audit", "certificate", "1")
+    assert (unsigned.returncode, unsigned.stdout, unsigned.stderr.count("\n")) == (3, "", 1)
+    assert "audit checkpoint" in unsigned.stderr
+    program.here("audit", "keygen", "key")
+    assert program.here("audit", "checkpoint", **SIGNING).returncode == 0
+    assert certificate_of(program, 1)["result"]["outcome"] == "erased"
+
+
+def test_prove_answers_what_became_of_each_person(after_a_night: Program) -> None:
+    answers = {
+        ADA.id: "erased: request 1, ",
+        DAN.id: "open: request 4",
+        BOB.id: "no record of this person",
+    }
+    for typed, said in answers.items():
+        done = after_a_night.here("audit", "prove", "--user-id", "-", stdin=f"{typed}\n")
+        assert done.returncode == (10 if typed == BOB.id else 0)
+        assert done.stdout.startswith(said)
+        assert (done.stdout.count("\n"), done.stderr) == (1, "")
+        assert typed not in done.stdout
+    refused = after_a_night.here("audit", "prove", "--email", CYD.email)
+    assert refused.stdout.startswith("refused: request 3, ")
+    never = after_a_night("audit", "prove", "--email", "Never.Seen@example.org")
+    assert never.stdout.startswith("erased (not_found_by_email): request 2, ")
+
+
+def test_prove_writes_the_certificate_of_the_newest_end(
+    after_a_night: Program, engine: Engine
+) -> None:
+    insert(engine, {"forge_user_id": ADA.id})
+    assert after_a_night.here("run", **SIGNING).returncode == 0
+    insert(engine, {"forge_user_id": ADA.id})
+    words = ("audit", "prove", "--user-id", ADA.id, "--certificate", "proof.json")
+    done = after_a_night.here(*words)
+    assert [line.split(",")[0] for line in done.stdout.splitlines()] == [
+        "erased: request 1",
+        "erased (already_absent): request 5",
+        "open: request 6",
+    ]
+    proof = after_a_night.folder / "proof.json"
+    assert json.loads(proof.read_text())["request"]["id"] == 5
+    checked = after_a_night.here(
+        "audit", "certificate", "--verify", "proof.json", "--public-key", "key.pub"
+    )
+    assert (checked.returncode, ADA.id in proof.read_text()) == (0, False)
+    nowhere = after_a_night.here(*words[:-1], "none/proof.json")
+    assert (nowhere.returncode, nowhere.stderr.count("\n")) == (3, 1)
+    proof.unlink()
+    open_only = after_a_night.here(
+        "audit", "prove", "--user-id", DAN.id, "--certificate", "proof.json"
+    )
+    assert (open_only.returncode, proof.exists()) == (0, False)
+
+
+def test_prove_speaks_json_and_says_which_keys_are_retired(
+    after_a_night: Program, engine: Engine
+) -> None:
+    told = json.loads(
+        after_a_night.here("audit", "prove", "--user-id", ADA.id, "--output", "json").stdout
+    )
+    assert [(one["request_id"], one["answer"]) for one in told["requests"]] == [(1, "erased")]
+    assert told["retired"] == []
+    (old,) = fetch(engine, "SELECT subject FROM deletion_requests WHERE id = 1")
+    with engine.begin() as connection:  # as retention does a month later
+        connection.exec_driver_sql("UPDATE deletion_requests SET forge_user_id = NULL")
+    after_a_night.here("audit", "keygen", "--subject", "another")
+    another = {"FORGE_GDPR_SUBJECT_KEY": "", "FORGE_GDPR_SUBJECT_KEY_FILE": "another"}
+    lost = after_a_night.here("audit", "prove", "--user-id", ADA.id, **another)
+    assert (lost.returncode, lost.stdout) == (10, "no record of this person\n")
+    assert f"subject keys that are retired: {old.split(':')[1]};" in lost.stderr
+    assert after_a_night.here("audit", "verify").returncode == 0
+
+
+def test_prove_needs_one_person(after_a_night: Program) -> None:
+    for words in ((), ("--email", ADA.email, "--user-id", ADA.id)):
+        done = after_a_night.here("audit", "prove", *words)
+        assert (done.returncode, ADA.email in done.stderr) == (2, False)
+        assert "give one of --user-id and --email" in done.stderr
