@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from world import Program, fetch, insert
 
+from forge_gdpr.audit.events import MAIN, Entry, EventName
+from forge_gdpr.audit.record import append, head_of
+from forge_gdpr.chain import Head
+from forge_gdpr.database.engine import now, writing
 from forge_gdpr.sandbox import generated_user
 
 if TYPE_CHECKING:
@@ -141,6 +145,43 @@ def test_a_record_that_nobody_signed_certifies_nothing(program: Program, engine:
     program.here("audit", "keygen", "key")
     assert program.here("audit", "checkpoint", **SIGNING).returncode == 0
     assert certificate_of(program, 1)["result"]["outcome"] == "erased"
+
+
+def test_what_is_not_signed_yet_or_not_closed_yet_waits(
+    after_a_night: Program, engine: Engine
+) -> None:
+    after_a_night.here("requests", "cancel", "4", "--reason", "withdrawn")
+    unsigned = after_a_night.here("audit", "certificate", "4")
+    assert (unsigned.returncode, unsigned.stderr.count("\n")) == (3, 1)
+    assert "and event 6 is needed: set FORGE_GDPR_SIGNING_KEY_FILE" in unsigned.stderr
+    with writing(engine) as connection:
+        at = now(connection)
+        opened = Entry(event=EventName.RUN_OPENED, run_id="01", actor="cron")
+        append(connection, head_of(connection, MAIN), [opened], at=at)
+        closed = Entry(event=EventName.REQUEST_CLOSED, run_id="01", request_id=9, outcome="erased")
+        append(connection, Head(chain="01"), [closed], at=at)
+    running = after_a_night.here("audit", "certificate", "9")
+    assert (running.returncode, running.stderr.count("\n")) == (3, 1)
+    assert "run 01 has not closed yet: wait until it ends" in running.stderr
+
+
+def test_a_record_that_contradicts_itself_certifies_nothing(
+    after_a_night: Program, engine: Engine
+) -> None:
+    cancelled = Entry(event=EventName.REQUEST_CANCELLED, request_id=3, actor="eve")
+    forged = Entry(event=EventName.CHECKPOINT, actor="eve", details={"note": "trust me"})
+    for entry, said in (
+        (cancelled, "the record of request 3: its request is not closed, or twice"),
+        (forged, "the newest checkpoint in the record: "),
+    ):
+        with writing(engine) as connection:
+            append(connection, head_of(connection, MAIN), [entry], at=now(connection))
+        if entry is cancelled:
+            after_a_night.here("audit", "checkpoint", **SIGNING)
+        done = after_a_night.here("audit", "certificate", "3")
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (6, "", 1)
+        assert said in done.stderr
+        assert "forge-gdpr audit verify" in done.stderr
 
 
 def test_prove_answers_what_became_of_each_person(after_a_night: Program) -> None:

@@ -7,7 +7,15 @@ from builders import EMAIL, USER_ID, make_subject_key, moderately
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forge_gdpr.pseudonyms import SHORTEST_KEY_BYTES, Kind, SubjectKey, aliases, subject_of
+from forge_gdpr.pseudonyms import (
+    SHORTEST_KEY_BYTES,
+    Keyring,
+    Kind,
+    SubjectKey,
+    aliases,
+    key_id_of,
+    subject_of,
+)
 
 KEY = make_subject_key()
 OTHER_KEY = make_subject_key(b"\xff" * 32)
@@ -114,3 +122,29 @@ def test_aliases_are_the_persons_other_pseudonyms(
     subject: str, user_id: str | None, email: str | None, others: list[str]
 ) -> None:
     assert aliases(KEY, subject, user_id=user_id, email=email) == others
+
+
+def test_a_keyring_has_a_key_a_line_and_writes_with_the_last() -> None:
+    first, last = "a" * 32, "b" * 32
+    ring = Keyring.parse(f"\n {first} \n{last}\n")
+    assert [key.secret for key in ring.keys] == [first.encode(), last.encode()]
+    assert ring.current == ring.keys[1]
+    assert ring.subjects(Kind.USER_ID, USER_ID) == [
+        key.subject(Kind.USER_ID, USER_ID) for key in ring.keys
+    ]
+    subject = ring.current.subject(Kind.USER_ID, USER_ID)
+    assert ring.has(key_id_of(subject))
+    assert not ring.has(KEY.id)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "there is no subject key"),
+        ("short", "it is too short"),
+        (f"{'a' * 32}\n{'a' * 32}", "a subject key is there twice"),
+    ],
+)
+def test_a_keyring_without_keys_or_with_one_twice_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Keyring.parse(text)
