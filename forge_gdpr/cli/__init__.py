@@ -15,6 +15,7 @@ from forge_gdpr.cli.demo import demo_command
 from forge_gdpr.cli.doctor import doctor_command
 from forge_gdpr.cli.errors import ErrorsAsExitCodes
 from forge_gdpr.cli.explain import explain_command
+from forge_gdpr.cli.export import export_command
 from forge_gdpr.cli.imports import import_command
 from forge_gdpr.cli.intake import add_command
 from forge_gdpr.cli.keys import keygen_command
@@ -55,6 +56,7 @@ for command in (
     main.add_command(command)
 
 audit.add_command(certificate_command)
+audit.add_command(export_command)
 audit.add_command(keygen_command)
 audit.add_command(prove_command)
 audit.add_command(replay_command)

@@ -1,0 +1,154 @@
+"""Writing an export: one reading of the record, streamed into a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from datetime import datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from sqlalchemy import func, select
+
+from forge_gdpr.audit.checkpoints import newest
+from forge_gdpr.audit.events import MAIN
+from forge_gdpr.chain import written_time
+from forge_gdpr.database.tables import audit_events
+from forge_gdpr.errors import AuditBrokenError, ConfigurationError, InvalidInputError
+from forge_gdpr.exports import (
+    COLUMNS,
+    EVENTS,
+    MANIFEST,
+    SHEET,
+    InvalidExportError,
+    Ledger,
+    Query,
+    line_of,
+    withheld_line,
+)
+from forge_gdpr.spreadsheet import csv_row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date, tzinfo
+
+    from sqlalchemy import Connection
+
+_E: Final = audit_events.c
+_PAGE: Final = 5000
+
+
+def query_of(*, first_day: date, last_day: date, zone: tzinfo) -> Query:
+    """Return the question for some days of a controller.
+
+    Args:
+        first_day: the first one.
+        last_day: the last one, inclusive.
+        zone: in which its days begin.
+    """
+    midnight, day = time(tzinfo=zone), timedelta(days=1)
+    return Query(
+        first_day=first_day.isoformat(),
+        last_day=last_day.isoformat(),
+        time_zone=str(zone),
+        since=written_time(datetime.combine(first_day, midnight)),
+        until=written_time(datetime.combine(last_day + day, midnight)),
+    )
+
+
+def write_export(
+    connection: Connection, into: Path, query: Query, *, issued_at: str, version: str
+) -> dict[str, Any]:
+    """Write an export and return its manifest.
+
+    The folder is there with all that belongs in it, or not at all; only its owner may read it.
+
+    Args:
+        connection: in a reading transaction.
+        into: the folder; nothing of this name may exist.
+        query: the period.
+        issued_at: the moment, as `chain.written_time` writes it.
+        version: of this program.
+
+    Raises:
+        InvalidInputError: there is something of this name.
+        ConfigurationError: the folder can't be written.
+        AuditBrokenError: the record does not prove itself.
+    """
+    try:
+        with _folder(into) as folder:
+            ledger = Ledger(query, newest(connection))
+            with _file(folder / EVENTS) as lines, _file(folder / SHEET) as sheet:
+                sheet.write(csv_row(COLUMNS))
+                for line in _lines(connection, query, ledger):
+                    lines.write(line)
+                    sheet.write(ledger.add(line))
+            manifest = ledger.manifest(issued_at=issued_at, version=version)
+            with _file(folder / MANIFEST) as file:
+                file.write(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    except InvalidExportError as error:
+        raise AuditBrokenError(f"the record: {error}; run 'forge-gdpr audit verify'") from None
+    return manifest
+
+
+def _lines(connection: Connection, query: Query, ledger: Ledger) -> Iterator[str]:
+    """Yield the main chain, then the chains of the runs that it was found to name."""
+    first, last = _beside(connection, query)
+    for row in _rows(connection, MAIN):
+        if row.request_id is None or first <= row.seq <= last:
+            yield line_of(body=row.body, previous=row.previous, sealed=row.hash)
+        else:
+            yield withheld_line(row.hash)
+    for run_id in ledger.runs:
+        for row in _rows(connection, run_id):
+            yield line_of(body=row.body, previous=row.previous, sealed=row.hash)
+
+
+def _rows(connection: Connection, chain: str) -> Iterator[Any]:
+    wanted = (
+        select(_E.seq, _E.request_id, _E.body, _E.previous, _E.hash)
+        .where(_E.chain == chain)
+        .order_by(_E.seq)
+        .execution_options(yield_per=_PAGE)
+    )
+    with connection.execute(wanted) as rows:
+        yield from rows
+
+
+def _beside(connection: Connection, query: Query) -> tuple[int, int]:
+    """Return the numbers of the events of main just before and just after the period."""
+    since, until = (datetime.fromisoformat(one) for one in (query.since, query.until))
+    row = connection.execute(
+        select(
+            func.min(_E.seq).filter(_E.at >= since),
+            func.max(_E.seq).filter(_E.at < until),
+            func.max(_E.seq),
+        ).where(_E.chain == MAIN)
+    ).one()
+    first, last, end = (one or 0 for one in row)
+    return first - 1 if first else end, last + 1
+
+
+@contextmanager
+def _folder(into: Path) -> Iterator[Path]:
+    """Give a folder that gets its name when all is written, and goes away if it can't be."""
+    if into.exists() or into.is_symlink():
+        raise InvalidInputError(f"{into} is there already: name a folder that is not")
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{into.name}.", dir=into.parent))
+        try:
+            yield folder
+            folder.rename(into)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise ConfigurationError(f"{into} can't be written ({error.strerror})") from None
+
+
+def _file(path: Path) -> TextIO:
+    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    return os.fdopen(number, "w", encoding="utf-8", newline="")
