@@ -1,5 +1,6 @@
 """One valid value of each kind, changed by name."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, Final
@@ -7,8 +8,12 @@ from typing import Any, Final
 from hypothesis import settings
 
 from forge_gdpr.answers import Verdict
+from forge_gdpr.certificates import Proven
+from forge_gdpr.chain import GENESIS, canonical, seal
+from forge_gdpr.checkpoints import Checkpoint
 from forge_gdpr.forge.erasure import Erasure, Step
 from forge_gdpr.lifecycle import Outcome, Status
+from forge_gdpr.merkle import path_to, root_of
 from forge_gdpr.pseudonyms import SubjectKey
 from forge_gdpr.queue.claims import Claimed
 from forge_gdpr.run.summary import Summary
@@ -82,3 +87,40 @@ def make_summary(**changes: Any) -> Summary:
         signal=None,
     )
     return replace(summary, **changes)
+
+
+class Chain:
+    """A chain's events with their hashes."""
+
+    def __init__(self, name: str, bodies: Sequence[Mapping[str, Any]]) -> None:
+        self.previous: list[str] = []
+        self.texts: list[str] = []
+        self.leaves: list[bytes] = []
+        previous = GENESIS
+        for seq, body in enumerate(bodies, start=1):
+            at = f"2026-11-24T03:00:{seq:02}.000000Z"
+            self.previous.append(previous)
+            self.texts.append(canonical({"at": at, **body, "chain": name, "seq": seq}))
+            previous = seal(previous, self.texts[-1])
+            self.leaves.append(bytes.fromhex(previous))
+
+    def hash(self, seq: int) -> str:
+        return self.leaves[seq - 1].hex()
+
+    def proven(self, seq: int) -> Proven:
+        path = path_to(seq - 1, self.leaves)
+        return Proven(
+            previous=self.previous[seq - 1],
+            body=self.texts[seq - 1],
+            path=[one.hex() for one in path],
+        )
+
+
+def make_checkpoint(leaves: Sequence[bytes]) -> Checkpoint:
+    return Checkpoint(
+        origin="example.org/forge-gdpr",
+        size=len(leaves),
+        root=root_of(leaves),
+        head=leaves[-1].hex(),
+        at=datetime(2026, 11, 24, 3, tzinfo=UTC),
+    )

@@ -73,7 +73,10 @@ def _export(since: datetime, until: datetime, into: Path) -> None:
 
     settings = wiring.settings_with()
     zone = wiring.legal_clock(settings).zone
-    query = query_of(first_day=since.date(), last_day=until.date(), zone=zone)
+    try:
+        query = query_of(first_day=since.date(), last_day=until.date(), zone=zone)
+    except OverflowError:
+        raise click.UsageError("--from and --to reach beyond the calendar") from None
     with reading(wiring.migrated_engine(settings)) as connection:
         manifest = write_export(
             connection,

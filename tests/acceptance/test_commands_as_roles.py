@@ -35,6 +35,7 @@ SIGNING_KEY: Final = signing_key("example.org", bytes(32))
 WORDS: Final = {
     "audit certificate": "audit certificate 99",
     "audit checkpoint": "audit checkpoint",
+    "audit export": "audit export --from 2026-01-01 --to 2126-12-31 --into evidence",
     "audit list": "audit list",
     "audit prove": "audit prove --user-id -",
     "audit replay-check": "audit replay-check",

@@ -10,20 +10,20 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from builders import Chain, make_checkpoint
 
 from forge_gdpr.certificates import (
     LIMITS,
     MEANINGS,
     Evidence,
     InvalidCertificateError,
-    Proven,
     certificate,
     verified,
 )
-from forge_gdpr.chain import GENESIS, canonical, seal
+from forge_gdpr.chain import canonical
 from forge_gdpr.checkpoints import Checkpoint, signing_key
 from forge_gdpr.lifecycle import CONSEQUENCES, Event, Status
-from forge_gdpr.merkle import path_to, root_of
+from forge_gdpr.merkle import root_of
 from forge_gdpr.reports.certificate import as_html
 
 if TYPE_CHECKING:
@@ -67,30 +67,6 @@ OF_ANOTHER: Final[Mapping[str, Any]] = {"event": "request.closed", "request_id":
 RUN: Final = "01a20d04-ce50-71db-bbb1-3440ba4ed851"
 
 
-class Chain:
-    """A chain's events with their hashes."""
-
-    def __init__(self, name: str, bodies: Sequence[Mapping[str, Any]]) -> None:
-        self.previous: list[str] = []
-        self.texts: list[str] = []
-        self.leaves: list[bytes] = []
-        previous = GENESIS
-        for seq, body in enumerate(bodies, start=1):
-            at = f"2026-11-24T03:00:0{seq}.000000Z"
-            self.previous.append(previous)
-            self.texts.append(canonical({"at": at, **body, "chain": name, "seq": seq}))
-            previous = seal(previous, self.texts[-1])
-            self.leaves.append(bytes.fromhex(previous))
-
-    def proven(self, seq: int) -> Proven:
-        path = path_to(seq - 1, self.leaves)
-        return Proven(
-            previous=self.previous[seq - 1],
-            body=self.texts[seq - 1],
-            path=[one.hex() for one in path],
-        )
-
-
 def make_evidence(
     *of_run: Mapping[str, Any], in_main: Sequence[Mapping[str, Any]] = (), key: SigningKey = KEY
 ) -> Evidence:
@@ -110,13 +86,7 @@ def make_evidence(
         "root": root_of(run.leaves).hex(),
     }
     main = Chain("main", [*in_main, opened, closed])
-    checkpoint = Checkpoint(
-        origin="example.org/forge-gdpr",
-        size=len(main.leaves),
-        root=root_of(main.leaves),
-        head=main.leaves[-1].hex(),
-        at=AT,
-    )
+    checkpoint = make_checkpoint(main.leaves)
     ours = [seq for seq, body in enumerate(of_run, start=1) if body["request_id"] == 17]
     return Evidence(
         checkpoint=key.signed(checkpoint.text),
@@ -363,13 +333,7 @@ def test_a_run_without_a_length_proves_nothing() -> None:
         "opened": main.proven(1).as_json(),
         "closed": main.proven(2).as_json(),
     }
-    checkpoint = Checkpoint(
-        origin="example.org/forge-gdpr",
-        size=2,
-        root=root_of(main.leaves),
-        head=main.leaves[-1].hex(),
-        at=AT,
-    )
+    checkpoint = make_checkpoint(main.leaves)
     checkpoint_of(document, KEY.signed(checkpoint.text))
     with pytest.raises(InvalidCertificateError, match=NOT_IN_RUN):
         verified(document, [KEY.public])

@@ -1,0 +1,293 @@
+"""Exports, typed: a period's evidence, and its check without us."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import stat
+import threading
+from datetime import UTC
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from world import Program, insert, night
+
+from forge_gdpr.audit.events import MAIN, Entry, EventName
+from forge_gdpr.audit.exports import query_of, write_export
+from forge_gdpr.audit.record import append, head_of
+from forge_gdpr.chain import Head
+from forge_gdpr.checkpoints import signing_key
+from forge_gdpr.database.engine import now, reading, writing
+from forge_gdpr.sandbox import generated_user
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+    from forge_gdpr.sandbox import Sandbox
+
+SIGNING = {"FORGE_GDPR_SIGNING_KEY_FILE": "key"}
+USERS = [generated_user(number) for number in range(8)]
+PERIOD = ("--from", "2026-01-01", "--to", "2126-12-31")
+VERIFY = ("audit", "export", "--verify", "evidence", "--public-key", "key.pub")
+
+
+@pytest.fixture
+def after_two_nights(program: Program, engine: Engine) -> Program:
+    """Return the program after two signed runs, and decisions by people between and after them."""
+    program.here("audit", "keygen", "--name", "example.org/gdpr", "key")
+    insert(engine, *({"forge_user_id": user.id, "reference": "=1+1"} for user in USERS[:1]))
+    insert(engine, *({"email": user.email} for user in USERS[1:5]))
+    assert program.here("run", **SIGNING).returncode == 0
+    insert(engine, *({"forge_user_id": user.id} for user in USERS[5:]))
+    assert program.here("requests", "refuse", "6", "--reason", "expression").returncode == 0
+    assert program.here("run", **SIGNING).returncode == 0
+    assert program.here("requests", "cancel", "6", "--reason", "withdrawn").returncode == 2
+    return program
+
+
+@pytest.fixture
+def exported(after_two_nights: Program) -> Program:
+    done = after_two_nights("audit", "export", *PERIOD, "--into", "evidence")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("evidence:\n  period: 2026-01-01 to 2126-12-31 (UTC), ")
+    return after_two_nights
+
+
+def without_us(folder: Path) -> Program:
+    """Return the program as an auditor has it: no settings, no database, no secret."""
+    kept = {k: v for k, v in os.environ.items() if k.startswith(("COVERAGE", "PATH"))}
+    return Program(environment=kept | {"PYTHONUTF8": "1"}, folder=folder)
+
+
+def test_an_export_is_verified_with_a_copy_and_the_public_key_alone(
+    exported: Program, tmp_path: Path
+) -> None:
+    away = tmp_path / "laptop"
+    shutil.copytree(exported.folder / "evidence", away / "evidence")
+    shutil.copy(exported.folder / "key.pub", away)
+    checked = without_us(away)(*VERIFY)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    for said in (
+        "the export holds, unchanged and complete:",
+        "runs alive in it: 2, each whole",
+        "whole; of 0 events about requests outside the period the hash alone",
+        "signed: example.org/gdpr, ",
+        "- It proves what was recorded and what Forge answered, not what is left on Forge's disks.",
+    ):
+        assert said in checked.stdout
+    assert "can still be cut off" not in checked.stdout
+
+
+def test_only_its_owner_reads_an_export_and_it_names_nobody(exported: Program) -> None:
+    folder = exported.folder / "evidence"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert sorted(one.name for one in folder.iterdir()) == [
+        "events.csv",
+        "events.jsonl",
+        "manifest.json",
+    ]
+    for file in folder.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        text = file.read_text()
+        for user in USERS:
+            assert user.id not in text
+            assert user.email not in text
+
+
+def test_the_sheet_says_what_the_evidence_says_and_no_cell_is_a_formula(exported: Program) -> None:
+    folder = exported.folder / "evidence"
+    with (folder / "events.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = (folder / "events.jsonl").read_text().splitlines()
+    bodies = [json.loads(json.loads(line)["body"]) for line in lines]
+    assert [(row["chain"], row["seq"]) for row in rows] == [
+        (body["chain"], str(body["seq"])) for body in bodies
+    ]
+    assert {row["reference"] for row in rows if row["request_id"] == "1"} >= {"'=1+1"}
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert len(rows) == manifest["events"] == manifest["events_in_period"]
+
+
+def test_a_period_without_events_holds_no_more_than_it_must(after_two_nights: Program) -> None:
+    done = after_two_nights.here(
+        "audit", "export", "--from", "2026-01-01", "--to", "2026-01-02", "--into", "evidence"
+    )
+    assert "events in it: 0" in done.stdout
+    assert "runs alive in it: 0" in done.stdout
+    folder = after_two_nights.folder / "evidence"
+    assert (folder / "events.csv").read_text().count("\n") == 1
+    assert "request." not in (folder / "events.jsonl").read_text()
+    checked = after_two_nights.here(*VERIFY)
+    assert checked.returncode == 0
+    assert "of 2 events about requests outside the period the hash alone" in checked.stdout
+
+
+def test_what_came_after_the_signature_and_what_is_still_open_is_said(
+    after_two_nights: Program, engine: Engine
+) -> None:
+    with writing(engine) as connection:
+        at = now(connection)
+        opened = Entry(event=EventName.RUN_OPENED, run_id="running", actor="cron")
+        append(connection, head_of(connection, MAIN), [opened], at=at)
+        admitted = Entry(event=EventName.REQUEST_ADMITTED, run_id="running", request_id=70)
+        append(connection, Head(chain="running"), [admitted], at=at)
+    assert after_two_nights.here("audit", "export", *PERIOD, "--into", "evidence").returncode == 0
+    checked = after_two_nights.here(*VERIFY)
+    assert checked.returncode == 0
+    assert "(events of main: 1) can still be cut off" in checked.stdout
+    assert "Of a run that had not closed the end is not known." in checked.stdout
+
+
+def test_days_begin_where_the_controller_is(after_two_nights: Program) -> None:
+    done = after_two_nights.here(
+        "audit",
+        "export",
+        *("--from", "2026-07-01", "--to", "2026-12-31", "--into", "evidence"),
+        FORGE_GDPR_TIMEZONE="Europe/Berlin",
+    )
+    assert (
+        "from 2026-06-30T22:00:00.000000Z until before 2026-12-31T23:00:00.000000Z" in done.stdout
+    )
+
+
+def edit(file: str, old: str, new: str) -> Callable[[Path], object]:
+    def tamper(folder: Path) -> None:
+        text = (folder / file).read_text()
+        assert old in text
+        (folder / file).write_text(text.replace(old, new, 1))
+
+    return tamper
+
+
+def remove(file: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / file).unlink()
+
+
+def write(file: str, data: bytes) -> Callable[[Path], object]:
+    return lambda folder: (folder / file).write_bytes(data)
+
+
+def drop_a_line(folder: Path) -> None:
+    lines = (folder / "events.jsonl").read_text().splitlines(keepends=True)
+    del lines[-3]
+    (folder / "events.jsonl").write_text("".join(lines))
+
+
+TAMPERINGS: Final[Sequence[tuple[Callable[[Path], object], int, str]]] = (
+    (edit("events.jsonl", "erased", "absent"), 6, "does not match its hash"),
+    (drop_a_line, 6, "one is missing, or added"),
+    (edit("events.csv", "erased", "absent"), 6, "events.csv does not say what events.jsonl"),
+    (edit("manifest.json", '"events": ', '"events": 1'), 6, "something else than its events"),
+    (edit("manifest.json", '"checkpoint": "', '"checkpoint": "x'), 6, "its checkpoint"),
+    (remove("manifest.json"), 2, "evidence/manifest.json can't be read"),
+    (remove("events.jsonl"), 2, "evidence/events.jsonl can't be read"),
+    (remove("events.csv"), 2, "evidence/events.csv can't be read"),
+    (write("manifest.json", b"{"), 2, "evidence is no export (JSONDecodeError)"),
+    (write("manifest.json", b"[" * 100_000), 2, "evidence is no export"),
+    (write("manifest.json", b"{}"), 6, "its manifest is none of this kind"),
+    (write("events.jsonl", b"\xff\n"), 2, "evidence is no export (UnicodeDecodeError)"),
+    (write("events.jsonl", b""), 6, "its end was cut off"),
+)
+
+
+def test_what_was_changed_is_found_in_one_line(exported: Program) -> None:
+    evidence, kept = exported.folder / "evidence", exported.folder / "kept"
+    evidence.rename(kept)
+    for tamper, code, said in TAMPERINGS:
+        shutil.copytree(kept, evidence)
+        tamper(evidence)
+        done = exported.here(*VERIFY)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1), said
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+        shutil.rmtree(evidence)
+
+
+def test_another_key_has_not_signed_it(exported: Program) -> None:
+    exported.here("audit", "keygen", "--name", "example.org/gdpr", "other")
+    done = exported.here(*VERIFY[:-1], "other.pub")
+    assert (done.returncode, "its checkpoint: " in done.stderr) == (6, True)
+
+
+REFUSALS: Final[Sequence[tuple[Sequence[str], int, str]]] = (
+    ((), 2, "give --from, --to and --into, or a folder with --verify"),
+    (("--from", "2026-01-01", "--into", "new"), 2, "give --from, --to and --into"),
+    ((*PERIOD, "--verify", "evidence"), 2, "give --from, --to and --into"),
+    (("--from", "2026-02-01", "--to", "2026-01-01", "--into", "new"), 2, "is later than --to"),
+    ((*PERIOD, "--into", "evidence"), 2, "evidence is there already: name a folder"),
+    ((*PERIOD, "--into", "none/new"), 3, "none/new can't be written"),
+    (("--from", "2026-01-01", "--to", "9999-12-31", "--into", "new"), 2, "the calendar"),
+    (("--verify", "evidence"), 2, "--verify needs --public-key"),
+    (("--verify", "none", "--public-key", "key.pub"), 2, "none"),
+)
+
+
+def test_what_cannot_be_exported_is_said_in_one_line(exported: Program) -> None:
+    for words, code, said in REFUSALS:
+        done = exported.here("audit", "export", *words)
+        assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (code, "", False)
+        assert said in done.stderr.splitlines()[-1]
+        assert not [one for one in exported.folder.iterdir() if one.name.startswith(".")]
+
+
+def test_an_unsigned_record_is_exported_and_proves_nothing(
+    program: Program, engine: Engine
+) -> None:
+    insert(engine, {"forge_user_id": USERS[0].id})
+    program.here("run")
+    done = program.here("audit", "export", *PERIOD, "--into", "evidence")
+    assert (done.returncode, "the record is not signed" in done.stderr) == (0, True)
+    program.here("audit", "keygen", "key")
+    checked = program.here(*VERIFY)
+    assert (checked.returncode, "it is not signed" in checked.stderr) == (6, True)
+
+
+def test_a_broken_record_leaves_no_export(after_two_nights: Program, engine: Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        triggers = ["DROP TRIGGER audit_events_refuse_update"]
+    else:
+        triggers = ["ALTER TABLE audit_events DISABLE TRIGGER USER"]
+    with engine.begin() as connection:
+        for statement in (
+            *triggers,
+            "UPDATE audit_events SET body = replace(body, 'erased', 'absent')",
+        ):
+            connection.exec_driver_sql(statement)
+    done = after_two_nights.here("audit", "export", *PERIOD, "--into", "evidence")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (6, "", 1)
+    assert "does not match its hash; run 'forge-gdpr audit verify'" in done.stderr
+    left = [one.name for one in after_two_nights.folder.iterdir()]
+    assert not [one for one in left if "evidence" in one]
+
+
+def test_an_export_beside_a_run_is_whole(engine: Engine, sandbox: Sandbox, tmp_path: Path) -> None:
+    key = signing_key("example.org", bytes(32))
+    insert(engine, *({"forge_user_id": generated_user(number).id} for number in range(20)))
+    night(engine, sandbox.url, order={"signing_key": key})
+
+    def write_on() -> None:
+        for number in range(20, 24):
+            insert(engine, {"forge_user_id": generated_user(number).id})
+            night(engine, sandbox.url, order={"signing_key": key})
+
+    writer = threading.Thread(target=write_on)
+    (tmp_path / "key.pub").write_text(f"{key.public}\n")
+    auditor = without_us(tmp_path)
+    writer.start()
+    number = 0
+    while writer.is_alive() or number < 2:
+        number += 1
+        with reading(engine) as connection:
+            day = now(connection).date()
+            query = query_of(first_day=day, last_day=day, zone=UTC)
+            into = tmp_path / str(number)
+            write_export(connection, into, query, issued_at="now", version="0")
+    writer.join()
+    for one in range(1, number + 1):
+        done = auditor.here("audit", "export", "--verify", str(one), "--public-key", "key.pub")
+        assert done.returncode == 0, done.stderr
