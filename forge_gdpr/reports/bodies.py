@@ -19,6 +19,7 @@ _Body: Final = JSON().with_variant(Text(), "sqlite")
 # Without a zone, so that the session's plays no part; what is cast to it is UTC.
 _Time: Final = TIMESTAMP().with_variant(Text(), "sqlite")
 
+_MONTH_LENGTH: Final = len("2026-01")
 _DAY_LENGTH: Final = len("2026-01-31")
 _SECOND_LENGTH: Final = len("2026-01-31T23:59:59")
 
@@ -35,9 +36,20 @@ def told(body: ColumnElement[str], name: str) -> ColumnElement[bool]:
     return found
 
 
+def number(body: ColumnElement[str], name: str) -> ColumnElement[int]:
+    """Return a field of ``body`` that is a whole number; null if it is not there."""
+    found: ColumnElement[int] = cast(body, _Body)[name].as_integer()
+    return found
+
+
 def day(written: ColumnElement[str]) -> ColumnElement[str]:
     """Return the day of a written time, which sorts as text."""
     return _start(written, _DAY_LENGTH)
+
+
+def month(written: ColumnElement[str]) -> ColumnElement[str]:
+    """Return the month of a written time, which sorts as text."""
+    return _start(written, _MONTH_LENGTH)
 
 
 def epoch_s(written: ColumnElement[str]) -> ColumnElement[int]:

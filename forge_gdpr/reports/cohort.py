@@ -8,21 +8,42 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, case, func, not_, null, or_, select, true
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    literal_column,
+    not_,
+    null,
+    or_,
+    select,
+    true,
+    union_all,
+)
 
 from forge_gdpr.audit.events import EventName
 from forge_gdpr.database.tables import audit_events
 from forge_gdpr.lifecycle import Status
-from forge_gdpr.reports.bodies import day, epoch_s, said, told
+from forge_gdpr.reports.bodies import day, epoch_s, month, said, told
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from sqlalchemy import ColumnElement, Select, Subquery
+    from sqlalchemy import ColumnElement, CompoundSelect, Select, Subquery
+    from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 #: A day to close is counted in tenths: the one decimal that is reported.
 TENTHS: Final = 10
 _TENTH_S: Final = 8640
+
+#: The parts of `followed`.
+TOOK: Final = "took"
+CAME: Final = "came"
+WENT: Final = "went"
 
 #: Events that end a request for good; `deletion_outcomes` has one row for each.
 _CLOSINGS: Final = (
@@ -55,6 +76,81 @@ def received(since: date, until: date) -> Select[Any]:
     is where the request ended; ``tenths`` is the time from received to closed in tenths of a day,
     rounded half up, below 0 if its application says that it was received after it was closed.
     """
+    return _grouped(_each(since, until).subquery().c, "outcome", "on_time", "tenths")
+
+
+def followed(since: date, until: date) -> CompoundSelect[Any]:
+    """Return the groups of `received`, and those of the days, from one reading of the events.
+
+    Each group has also a ``part``: `TOOK` has `received`'s; in `CAME` a group is ``day`` of receipt
+    and ``on_time``, in `WENT` it is ``day`` of closing (null: not closed). Whichever a part does
+    not have is null.
+    """
+    # Materialized: three counts of one reading.
+    each = _each(since, until).cte("each").prefix_with("MATERIALIZED").c
+    nothing: dict[str, ColumnElement[Any]] = {
+        # A null has no type of its own for PostgreSQL.
+        "outcome": cast(null(), Text),
+        "on_time": cast(null(), Integer),
+        "tenths": cast(null(), BigInteger),
+        "day": cast(null(), Text),
+    }
+    parts: dict[str, dict[str, ColumnElement[Any]]] = {
+        TOOK: {"outcome": each.outcome, "on_time": each.on_time, "tenths": each.tenths},
+        CAME: {"on_time": each.on_time, "day": each.received_on},
+        WENT: {"day": each.closed_on},
+    }
+    return union_all(
+        *(
+            select(
+                literal_column(f"'{part}'").label("part"),
+                *(column.label(name) for name, column in (nothing | columns).items()),
+                func.count().label("requests"),
+            ).group_by(*columns.values())
+            for part, columns in parts.items()
+        )
+    )
+
+
+def unclosed(since: date, until: date) -> Select[Any]:
+    """Return the others in groups.
+
+    A group is ``status`` (review, held or open), ``due_on``, ``month`` of receipt, ``requests``.
+    """
+    lives = _unclosed_lives()
+    first = audit_events.alias("first")
+    moved, timed = audit_events.alias("moved"), audit_events.alias("timed")
+    said_status = said(moved.c.body, "status")
+    each = (
+        select(
+            case(
+                (moved.c.event == EventName.REQUEST_HELD.value, Status.HELD.value),
+                (
+                    and_(
+                        moved.c.event.in_(
+                            (EventName.REQUEST_ADMITTED.value, EventName.ATTEMPT_FINISHED.value)
+                        ),
+                        said_status.in_((Status.REVIEW.value, Status.HELD.value)),
+                    ),
+                    said_status,
+                ),
+                else_="open",
+            ).label("status"),
+            said(timed.c.body, "due_on").label("due_on"),
+            month(said(first.c.body, "received_at")).label("month"),
+        )
+        .select_from(lives)
+        .join(first, first.c.id == lives.c.first_id)
+        .join(moved, moved.c.id == lives.c.moved_id)
+        .join(timed, timed.c.id == lives.c.timed_id)
+        .where(_within(said(first.c.body, "received_at"), since, until))
+        .subquery()
+    )
+    return _grouped(each.c, "status", "due_on", "month")
+
+
+def _each(since: date, until: date) -> Select[Any]:
+    """One row a request that was received in the period, however it ended."""
     lives = _lives()
     first, last = audit_events.alias("first"), audit_events.alias("last")
     # Materialized, each body is read once and then dropped; SQLite would else sort the bodies.
@@ -80,50 +176,19 @@ def received(since: date, until: date) -> Select[Any]:
         .prefix_with("MATERIALIZED")
     ).c
     took_s = epoch_s(told.closed_at) - epoch_s(told.received_at)
-    each = (
-        select(
-            told.outcome,
-            case((told.closed_on <= told.due_on, 1), else_=0).label("on_time"),
-            ((took_s + _TENTH_S // 2) // _TENTH_S).label("tenths"),
-        )
-        .where(_within(told.received_at, since, until))
-        .subquery()
-    )
-    groups = (each.c.outcome, each.c.on_time, each.c.tenths)
-    return select(*groups, func.count().label("requests")).group_by(*groups)
+    return select(
+        day(told.received_at).label("received_on"),
+        told.closed_on,
+        told.outcome,
+        case((told.closed_on.is_(None), null()), (told.closed_on <= told.due_on, 1), else_=0).label(
+            "on_time"
+        ),
+        ((took_s + _TENTH_S // 2) // _TENTH_S).label("tenths"),
+    ).where(_within(told.received_at, since, until))
 
 
-def unclosed(since: date, until: date, *, today: date) -> Select[Any]:
-    """Return the others in groups: ``status`` (review, held or open), ``overdue``, ``requests``."""
-    lives = _unclosed_lives()
-    first = audit_events.alias("first")
-    moved, timed = audit_events.alias("moved"), audit_events.alias("timed")
-    said_status = said(moved.c.body, "status")
-    each = (
-        select(
-            case(
-                (moved.c.event == EventName.REQUEST_HELD.value, Status.HELD.value),
-                (
-                    and_(
-                        moved.c.event.in_(
-                            (EventName.REQUEST_ADMITTED.value, EventName.ATTEMPT_FINISHED.value)
-                        ),
-                        said_status.in_((Status.REVIEW.value, Status.HELD.value)),
-                    ),
-                    said_status,
-                ),
-                else_="open",
-            ).label("status"),
-            case((said(timed.c.body, "due_on") < today.isoformat(), 1), else_=0).label("overdue"),
-        )
-        .select_from(lives)
-        .join(first, first.c.id == lives.c.first_id)
-        .join(moved, moved.c.id == lives.c.moved_id)
-        .join(timed, timed.c.id == lives.c.timed_id)
-        .where(_within(said(first.c.body, "received_at"), since, until))
-        .subquery()
-    )
-    groups = (each.c.status, each.c.overdue)
+def _grouped(columns: ReadOnlyColumnCollection[str, Any], *names: str) -> Select[Any]:
+    groups = [columns[name] for name in names]
     return select(*groups, func.count().label("requests")).group_by(*groups)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, select
 
@@ -15,10 +15,10 @@ from forge_gdpr.lifecycle import CONSEQUENCES, FINAL, Event, Status
 from forge_gdpr.reports.cohort import TENTHS, received, unclosed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import date
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
     from forge_gdpr.chain import Head
 
@@ -107,26 +107,55 @@ def figures(connection: Connection, *, since: date, until: date, today: date) ->
         until: the last day, UTC.
         today: requests that are not closed and were due before this day are overdue.
     """
-    came = 0
+    return counted(
+        connection,
+        connection.execute(received(since, until)),
+        connection.execute(unclosed(since, until)),
+        since=since,
+        until=until,
+        today=today,
+    )
+
+
+def counted(
+    connection: Connection,
+    came: Iterable[Row[Any]],
+    waits: Iterable[Row[Any]],
+    *,
+    since: date,
+    until: date,
+    today: date,
+) -> Figures:
+    """Return the figures from groups that were counted already.
+
+    Args:
+        connection: as for `figures`; for what stands beside the groups.
+        came: the groups of `cohort.received`.
+        waits: the groups of `cohort.unclosed`.
+        since: the first day, UTC.
+        until: the last day, UTC.
+        today: requests that are not closed and were due before this day are overdue.
+    """
+    total = 0
     outcomes = Counter(dict.fromkeys(OUTCOMES, 0))
     timely: Counter[int] = Counter()
     tenths: Counter[int] = Counter()
-    for row in connection.execute(received(since, until)):
-        came += row.requests
+    for row in came:
+        total += row.requests
         if row.outcome is not None:
             outcomes[row.outcome] += row.requests
             timely[row.on_time] += row.requests
             tenths[max(0, row.tenths)] += row.requests
     waiting: Counter[str] = Counter()
     overdue = 0
-    for row in connection.execute(unclosed(since, until, today=today)):
+    for row in waits:
         waiting[row.status] += row.requests
-        overdue += row.requests if row.overdue else 0
+        overdue += row.requests if is_overdue(row.due_on, today) else 0
     return Figures(
         since=since,
         until=until,
         today=today,
-        received=came,
+        received=total,
         outcomes=dict(outcomes),
         review=waiting["review"],
         held=waiting["held"],
@@ -138,6 +167,11 @@ def figures(connection: Connection, *, since: date, until: date, today: date) ->
         unseen=_unseen(connection),
         head=head_of(connection, MAIN),
     )
+
+
+def is_overdue(due_on: str | None, today: date) -> bool:
+    """Say whether a written deadline, if there is one, was before ``today``."""
+    return due_on is not None and due_on < today.isoformat()
 
 
 def _nearest_rank(counted: Mapping[int, int], percent: int) -> float | None:
