@@ -140,7 +140,7 @@ def nights(connection: Connection, *, since: date, until: date) -> Nights:
         .order_by(_E.id.desc())
         .limit(MOST)
     )
-    rows: Sequence[Row[Any]] = connection.execute(overrides).all()
+    rows = connection.execute(overrides).all()
     return Nights(
         ended=ended,
         finished=dict(sorted(finished.items())),
@@ -218,7 +218,7 @@ def _run(row: Row[Any]) -> Run:
     )
 
 
-def _override(row: Row[Any]) -> Override:
+def _override(row: Row[*tuple[Any, ...]]) -> Override:
     return Override(
         at=row.at,
         actor=row.actor,
