@@ -38,4 +38,5 @@ def as_json(figures: Figures) -> dict[str, Any]:
             "seq": figures.head.seq,
             "hash": figures.head.hash,
         },
+        "checkpoint": figures.checkpoint,
     }

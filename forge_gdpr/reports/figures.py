@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, select
 
+from forge_gdpr.audit.checkpoints import newest
 from forge_gdpr.audit.events import MAIN
 from forge_gdpr.audit.record import head_of
 from forge_gdpr.database.tables import deletion_requests
@@ -65,6 +66,7 @@ class Figures:
     days: Days
     unseen: int  #: no run has admitted them yet, whenever they came; in no other number
     head: Head  #: the main chain's end, at the time of the report
+    checkpoint: str | None = None  #: the newest one, a signed note; None: the record is not signed
 
     @property
     def closed(self) -> int:
@@ -166,6 +168,7 @@ def counted(
         days=Days(median=_nearest_rank(tenths, 50), p95=_nearest_rank(tenths, 95)),
         unseen=_unseen(connection),
         head=head_of(connection, MAIN),
+        checkpoint=newest(connection),
     )
 
 

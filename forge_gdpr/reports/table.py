@@ -64,6 +64,12 @@ def _notes(figures: Figures) -> Iterator[str]:
     yield f"Not counted above: {figures.unseen:,} unseen (no run has admitted them yet)."
     yield f"Record: chain {figures.head.chain}, event {figures.head.seq}, hash"
     yield f"  {figures.head.hash}"
+    if figures.checkpoint is None:
+        yield "It is not signed: see 'forge-gdpr audit keygen'."
+        return
+    yield "Its newest checkpoint:"
+    for line in figures.checkpoint.splitlines():
+        yield f"  {line}".rstrip()
 
 
 def _days(days: float | None) -> str:
