@@ -98,13 +98,12 @@ def _csv(connection: Connection, since: date, until: date, at: datetime) -> Call
 
 def _require_matplotlib() -> None:
     import logging
+    from importlib.util import find_spec
 
-    # It tells where it keeps its list of fonts; where nothing can be written, too.
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    try:
-        import matplotlib as _  # noqa: F401  # whether it is there
-    except ImportError:
+    if find_spec("matplotlib") is None:
         raise ConfigurationError(
             "the page's plots are drawn by matplotlib, which is not installed:"
             " pip install 'forge-gdpr[report]'"
-        ) from None
+        )
+    # It tells where it keeps its list of fonts; where nothing can be written, too.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)

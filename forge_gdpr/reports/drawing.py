@@ -193,7 +193,8 @@ class Sheet:
         out = StringIO()
         with _style(self.name):
             nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-            FigureCanvasSVG(self._figure).print_svg(out, metadata=nothing)
+            FigureCanvasSVG(self._figure)
+            self._figure.savefig(out, format="svg", metadata=nothing)
         return _embedded(out.getvalue(), self.name, title, told)
 
     def _legend(self, entries: int) -> None:

@@ -77,8 +77,7 @@ def as_html(figures: Figures, series: Series, *, at: datetime, version: str) -> 
     title = f"Deletion requests received from {figures.since} to {figures.until}"
     parts = [
         f"<h1>{text(title)}</h1>",
-        f'<p class="quiet">As the record said they stood on {_time(at)}. Days and times are UTC.'
-        f" forge-gdpr {text(version)}.</p>",
+        _standing(at, version),
         "<h2>Key figures</h2>",
         _key_figures(figures),
         "<h2>Do the numbers add up?</h2>",
@@ -114,6 +113,13 @@ def equation(figures: Figures) -> Mapping[str, int]:
         "open, on hold": figures.held,
         "review: needs a person": figures.review,
     }
+
+
+def _standing(at: datetime, version: str) -> str:
+    return (
+        f'<p class="quiet">As the record said they stood on {_time(at)}. Days and times are UTC.'
+        f" forge-gdpr {text(version)}.</p>"
+    )
 
 
 def _key_figures(figures: Figures) -> str:

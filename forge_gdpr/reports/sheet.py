@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from forge_gdpr.reports.figures import Figures
-    from forge_gdpr.reports.series import Series
+    from forge_gdpr.reports.series import Flow, Left, Punctual, Series, Took
 
 COLUMNS: Final = ("part", "label", "figure", "value")
 
@@ -27,21 +27,21 @@ def rows(figures: Figures, series: Series) -> Iterator[Row]:
     yield "figures", None, "reconciles", "yes" if figures.reconciles else "no"
     for outcome, requests in figures.outcomes.items():
         yield "outcomes", outcome, "requests", requests
-    for flow in series.flow:
-        yield f"by_{series.unit.name.lower()}", flow.label, "received", flow.received
-        yield f"by_{series.unit.name.lower()}", flow.label, "closed", flow.closed
-    for took in series.took:
-        yield "days_to_close", took.label, "on_time", took.on_time
-        yield "days_to_close", took.label, "late", took.late
-    for one in series.punctual:
-        for name in ("on_time", "late", "overdue"):
-            yield "received_in", one.label, name, getattr(one, name)
-    for left in series.left:
-        for name in ("open", "review", "held"):
-            yield "days_left", left.label, name, getattr(left, name)
+    yield from _labelled(f"by_{series.unit.name.lower()}", series.flow, "received", "closed")
+    yield from _labelled("days_to_close", series.took, "on_time", "late")
+    yield from _labelled("received_in", series.punctual, "on_time", "late", "overdue")
+    yield from _labelled("days_left", series.left, "open", "review", "held")
     for kind, runs in series.nights.ended.items():
         yield "runs", kind.value, "runs", runs
     yield "guards", None, "overridden", series.nights.overridden
     yield "record", figures.head.chain, "events", figures.head.seq
     yield "record", figures.head.chain, "hash", figures.head.hash
     yield "record", None, "checkpoint", figures.checkpoint
+
+
+def _labelled(
+    part: str, groups: Iterable[Flow | Took | Punctual | Left], *names: str
+) -> Iterator[Row]:
+    for group in groups:
+        for name in names:
+            yield part, group.label, name, getattr(group, name)

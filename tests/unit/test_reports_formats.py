@@ -85,6 +85,7 @@ percentile are by nearest rank, to 1 decimal.
 Not counted above: 9 unseen (no run has admitted them yet).
 Record: chain main, event 42, hash
   0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+It is not signed: see 'forge-gdpr audit keygen'.
 """
 
 
