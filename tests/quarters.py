@@ -51,7 +51,7 @@ class _Request:
             "regime": chance.choice(["gdpr", "gdpr", "ccpa"]),
             "received_at": written_time(received_at),
         }
-        wait_days = min(44, int(chance.expovariate(1 / 4)))
+        wait_days = min(60, int(chance.expovariate(1 / 6)))
         self.closes_on = (received_at + timedelta(days=1 + wait_days)).date()
         self.end = chance.choices(
             ["erased", "already_absent", "not_found_by_email", "refused", "cancelled", "open"],
@@ -63,7 +63,9 @@ class _Request:
     def by_people(self) -> bool:
         return self.end in {"refused", "cancelled"}
 
-    def told(self, event: EventName, outcome: str | None = None, **details: Json) -> Entry:
+    def told(
+        self, event: EventName, details: Mapping[str, Json], outcome: str | None = None
+    ) -> Entry:
         return Entry(
             event=event,
             request_id=self.number,
@@ -74,32 +76,28 @@ class _Request:
 
     def admitted(self) -> Entry:
         due: dict[str, Json] = {"status": "pending", "due_on": self.due_on.isoformat()}
-        return self.told(EventName.REQUEST_ADMITTED, **self.facts, **due)
+        return self.told(EventName.REQUEST_ADMITTED, self.facts | due)
 
     def sent_to_review(self) -> Entry:
-        return self.told(
-            EventName.ATTEMPT_FINISHED,
-            "unexpected",
-            ended=Ended.ANSWERED.value,
-            status=self.state,
-            reason="unexpected",
-        )
+        details = {"ended": Ended.ANSWERED.value, "status": self.state, "reason": "unexpected"}
+        return self.told(EventName.ATTEMPT_FINISHED, details, "unexpected")
 
     def held(self) -> Entry:
-        return self.told(EventName.REQUEST_HELD, reason="dispute", status="held")
+        return self.told(EventName.REQUEST_HELD, {"reason": "dispute", "status": "held"})
 
     def closing(self, day: date) -> Entry:
-        told: dict[str, Json] = self.facts | {
+        due: dict[str, Json] = {
             "due_on": self.due_on.isoformat(),
             "closed_on": day.isoformat(),
         }
+        told = self.facts | due
         match self.end:
             case "refused":
-                return self.told(EventName.REQUEST_REFUSED, reason="expression", **told)
+                return self.told(EventName.REQUEST_REFUSED, told | {"reason": "expression"})
             case "cancelled":
-                return self.told(EventName.REQUEST_CANCELLED, reason="withdrawn", **told)
+                return self.told(EventName.REQUEST_CANCELLED, told | {"reason": "withdrawn"})
             case _:
-                return self.told(EventName.REQUEST_CLOSED, self.end, attempts=1, **told)
+                return self.told(EventName.REQUEST_CLOSED, told, self.end)
 
 
 def write_quarters(engine: Engine) -> None:
@@ -118,7 +116,9 @@ def write_quarters(engine: Engine) -> None:
             waiting += came
             closed: list[_Request] = []
             if night not in _STOPPED and night != _CRASHED:
-                closed = [one for one in waiting if one.end != "open" and one.closes_on <= at.date()]
+                closed = [
+                    one for one in waiting if one.end != "open" and one.closes_on <= at.date()
+                ]
             waiting = [one for one in waiting if one not in closed]
             _write_night(connection, night, at, came, closed)
         sign(connection, KEY, actor="cron", at=FIRST + timedelta(days=NIGHTS))

@@ -30,28 +30,30 @@ body { max-width: 62rem; }
 h3 { font-size: 1rem; margin: 0 0 .5rem; }
 .figures td, .figures thead th:not(:first-child) { text-align: right; white-space: nowrap; }
 .figures td:last-child, .figures th:last-child { padding-right: 0; }
-.figures th { font-weight: 400; } .figures thead th, .sum > * { font-weight: 600; }
-.key { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: 1rem; }
+.figures th { font-weight: 400; }
+.figures thead th, .sums tr:nth-last-child(-n+3) > * { font-weight: 600; }
+.key { display: grid; grid-template-columns: repeat(auto-fit, minmax(7rem, 1fr)); gap: 1rem; }
 .key div { border-top: 3px solid var(--plot-1); padding-top: .3rem; }
 .key dt { color: var(--quiet); font-size: .9rem; }
 .key dd { margin: 0; font-size: 1.5rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 .plot { margin: 2rem 0; display: grid; gap: 1rem 2rem; align-items: start;
   grid-template-columns: minmax(0, 8fr) minmax(0, 5fr); }
 .plot > h3 { grid-column: 1 / -1; margin: 0; }
-.plot p { margin: 0; }
+.plot p { margin: 0; } .plot tbody th { white-space: nowrap; }
 svg { display: block; width: 100%; height: auto; }
 svg * { stroke-linejoin: round; }
 .rolled { max-height: 22rem; overflow: auto; } .wide { overflow-x: auto; }
-.wide table { min-width: 46rem; font-size: .9rem; }
+.wide table { min-width: 46rem; font-size: .9rem; } .wide td { overflow-wrap: break-word; }
 @media (max-width: 45rem) {
   body { padding: 0 .75rem; margin: 1rem auto; } .plot { grid-template-columns: minmax(0, 1fr); }
+  .plot th, .plot td { padding-right: .4rem; }
 }
 @media print {
   .rolled, .wide { max-height: none; overflow: visible; }
   .wide table { min-width: 0; font-size: 8pt; } .plot { font-size: 9pt; }
   .plot { grid-template-columns: minmax(0, 8fr) minmax(0, 5fr); }
   .plot th, .plot td { padding-top: .1rem; padding-bottom: .1rem; }
-  svg, tr, .key, .sums { break-inside: avoid; } h3 { break-after: avoid; }
+  svg, tr, .key, .sums, .plot { break-inside: avoid; } h3 { break-after: avoid; }
   a { color: inherit; }
 }
 """
@@ -209,7 +211,7 @@ def _runs(nights: Nights) -> Iterator[str]:
     yield f"<p>{nights.runs:,} opened in this period: {kinds}.</p>"
     crashed = nights.ended[Ended.CRASHED]
     if crashed:
-        yield f"<p>What {crashed:,} crashed left half done, a later run took over.</p>"
+        yield f"<p>What the {crashed:,} crashed left half done, a later run took over.</p>"
     if not nights.listed:
         yield f"<p>Of more than {FEW} runs, those that finished are not listed.</p>"
         return
