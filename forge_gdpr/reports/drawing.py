@@ -252,7 +252,8 @@ def _safe(label: str) -> str:
 
 def _embedded(drawn: str, name: str, title: str, told: str) -> str:
     """Return a file's SVG as part of a page: named, described, in its colours, its ids its own."""
-    inner = re.sub(r".*?<svg[^>]*>|</svg>\s*$", "", drawn, flags=re.DOTALL)
+    begin = drawn.index(">", drawn.index("<svg")) + 1
+    inner = drawn[begin : drawn.rindex("</svg>")]
     inner = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", inner, flags=re.DOTALL)
     # Its one rule is the page's: here it would hold for everything in it.
     inner = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", inner, flags=re.DOTALL)
