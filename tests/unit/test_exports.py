@@ -86,7 +86,7 @@ def held(request: int, day: str) -> dict[str, Any]:
     return {"event": "request.held", "request_id": request, "at": at(day), "actor": "ada"}
 
 
-#: As it is recorded; about the requests 91, 92 and 99 nobody asked.
+#: As it is recorded; about 91, 92, 98 and 99 nobody asked.
 IN_MAIN: Final = (
     opened("run-1", "06-01"),
     closed("run-1", "06-01"),
