@@ -103,4 +103,4 @@ def _found(holders: list[str]) -> Target | Settled:
         case [_]:
             return Settled(Outcome.INVALID_USER_ID)
         case _:
-            return Settled(Outcome.UNEXPECTED, Reason.AMBIGUOUS_EMAIL)
+            return Settled(Outcome.AMBIGUOUS_EMAIL)

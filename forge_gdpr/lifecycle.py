@@ -93,6 +93,8 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
     INVALID_USER_ID = "invalid_user_id"
     IDENTITY_MISMATCH = "identity_mismatch"
+    AMBIGUOUS_EMAIL = "ambiguous_email"
+    INVALID_EMAIL = "invalid_email"
     KEY_REFUSED = "key_refused"
 
 
@@ -108,6 +110,8 @@ CONSEQUENCES: Final[Mapping[Outcome, Event]] = {
     Outcome.REJECTED: Event.SENT_TO_REVIEW,
     Outcome.INVALID_USER_ID: Event.SENT_TO_REVIEW,
     Outcome.IDENTITY_MISMATCH: Event.SENT_TO_REVIEW,
+    Outcome.AMBIGUOUS_EMAIL: Event.SENT_TO_REVIEW,
+    Outcome.INVALID_EMAIL: Event.SENT_TO_REVIEW,
     Outcome.KEY_REFUSED: Event.GIVEN_BACK,
 }
 
@@ -117,7 +121,8 @@ class Reason(StrEnum):
 
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"
     CRASHED_REPEATEDLY = "crashed_repeatedly"
-    AMBIGUOUS_EMAIL = "ambiguous_email"
     NO_IDENTIFIER = "no_identifier"
     UNKNOWN_STATUS = "unknown_status"
-    STILL_PRESENT = "still_present"
+    STILL_PRESENT = "still_present"  #: Forge says that the user is gone, and still has the user
+    LOGS_NOT_ERASED = "logs_not_erased"  #: the account is there, and untouched
+    ADDRESS_MOVED = "address_moved"  #: the user who was found by e-mail has another one by now

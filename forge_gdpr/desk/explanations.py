@@ -26,12 +26,18 @@ REVIEWS: Final[Mapping[str, str]] = {
     " 'requests show {id}', then",
     Reason.CRASHED_REPEATEDLY: "several runs died while they worked on it: look into their logs,"
     " then",
-    Reason.AMBIGUOUS_EMAIL: "several users at Forge have its e-mail: find out who is meant and put"
-    " the user id into the row, then",
+    Outcome.AMBIGUOUS_EMAIL: "several users at Forge have its e-mail, or one has it in another"
+    " spelling, so nobody was deleted: find out who is meant and put the user id into the row,"
+    " then",
+    Outcome.INVALID_EMAIL: "its e-mail is not a single mail address: correct the row, then",
     Reason.NO_IDENTIFIER: "it names nobody, neither by id nor by e-mail: mend the row, then",
     Reason.UNKNOWN_STATUS: "its application wrote a status that does not exist: see why, then",
-    Reason.STILL_PRESENT: "Forge said that it deleted the user, and still has it: ask Forge's"
+    Reason.STILL_PRESENT: "Forge says that this user is gone, and still has the user: ask Forge's"
     " support, then",
+    Reason.LOGS_NOT_ERASED: "Forge did not delete this user's logs, so the account was left as it"
+    " is: ask Forge's support, or switch FORGE_GDPR_ERASE_LOGS off, then",
+    Reason.ADDRESS_MOVED: "the user who had its e-mail has another one by now, so nobody was"
+    " deleted: find out who is meant and put the user id into the row, then",
 }
 _WAITS: Final[Mapping[str, str]] = {
     Outcome.TRANSIENT: "Forge failed when it was tried last",

@@ -187,7 +187,6 @@ def test_a_last_attempt_that_erases_still_closes() -> None:
     ("outcome", "reason", "expected"),
     [
         (Outcome.UNEXPECTED, Reason.STILL_PRESENT, "still_present"),
-        (Outcome.UNEXPECTED, Reason.AMBIGUOUS_EMAIL, "ambiguous_email"),
         (Outcome.INVALID_USER_ID, Reason.NO_IDENTIFIER, "no_identifier"),
         (Outcome.ERASED, Reason.STILL_PRESENT, None),
     ],

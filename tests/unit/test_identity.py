@@ -54,7 +54,7 @@ NOT_TONIGHT = Settled(Outcome.TRANSIENT)
         pytest.param(
             None,
             "twins@example.org",
-            Settled(Outcome.UNEXPECTED, Reason.AMBIGUOUS_EMAIL),
+            Settled(Outcome.AMBIGUOUS_EMAIL),
             id="an e-mail of two",
         ),
         pytest.param(None, "odd@example.org", INVALID, id="an e-mail of an unsafe id"),
