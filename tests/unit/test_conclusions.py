@@ -101,6 +101,8 @@ ENDS = {
     Outcome.REJECTED: (Event.SENT_TO_REVIEW, "rejected", None),
     Outcome.INVALID_USER_ID: (Event.SENT_TO_REVIEW, "invalid_user_id", None),
     Outcome.IDENTITY_MISMATCH: (Event.SENT_TO_REVIEW, "identity_mismatch", None),
+    Outcome.AMBIGUOUS_EMAIL: (Event.SENT_TO_REVIEW, "ambiguous_email", None),
+    Outcome.INVALID_EMAIL: (Event.SENT_TO_REVIEW, "invalid_email", None),
 }
 
 

@@ -51,6 +51,8 @@ BECOMES = {
     "rejected": "review",
     "invalid_user_id": "review",
     "identity_mismatch": "review",
+    "ambiguous_email": "review",
+    "invalid_email": "review",
     "key_refused": "pending",
 }
 

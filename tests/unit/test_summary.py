@@ -117,6 +117,8 @@ def test_the_json_of_a_run_that_finished() -> None:
             "rejected": 0,
             "invalid_user_id": 0,
             "identity_mismatch": 0,
+            "ambiguous_email": 0,
+            "invalid_email": 0,
             "key_refused": 0,
         },
         "became": {"done": 3},
