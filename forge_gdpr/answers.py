@@ -24,6 +24,7 @@ class Reply:
     cut: bool = False  #: the body went on beyond the limit
     retry_after: str | None = None
     date: str | None = None
+    partial: str | None = None  #: what in the head says that this is a part: 206, a header
 
     def json(self) -> object:
         """Return the body as JSON.
@@ -34,9 +35,17 @@ class Reply:
         if self.cut:
             raise ValueError("the body is longer than the limit")
         try:
-            return json.loads(self.body)
+            return json.loads(self.body, object_pairs_hook=_without_duplicates)
         except RecursionError:
             raise ValueError("the body is nested too deeply") from None
+
+
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Refuse an object that says one thing twice: which of the two holds is anybody's guess."""
+    body = dict(pairs)
+    if len(body) < len(pairs):
+        raise ValueError("an object has the same key twice")
+    return body
 
 
 class Verdict(StrEnum):
@@ -52,22 +61,54 @@ class Verdict(StrEnum):
     KEY_REFUSED = "key_refused"
 
 
-#: Said about one person only if Forge has proved in this run that key, host and path are right:
-#: a wrong base URL answers 404 (or 301, or a login page) to everything.
-NEEDS_PROOF: Final = frozenset(
-    {Verdict.ABSENT, Verdict.UNEXPECTED, Verdict.REJECTED, Verdict.FORBIDDEN}
-)
+#: Refusals of one person's deletion. Believed only if Forge has shown in this run that key, host
+#: and path are right: a wrong base URL answers 301, or a login page, to everything.
+REFUSALS: Final = frozenset({Verdict.UNEXPECTED, Verdict.REJECTED, Verdict.FORBIDDEN})
+
+#: So many equal refusals in a row, over all workers, are the whole's fault and no person's: a
+#: firewall, a lost permission, a login page. Where each tenth account refuses on its own, ten in a
+#: row happen once in ten thousand million times.
+EQUAL_REFUSALS: Final = 10
 
 
 def judge(reply: Reply) -> Verdict:
-    """Return what ``reply`` to a DELETE says."""
+    """Return what ``reply`` to the deletion of an account says.
+
+    Only the documented answer erases: 200 and a JSON object whose ``success`` is ``true``, or 204.
+    """
+    return _judged(reply, confirmed=_is_success(reply))
+
+
+def judge_logs(reply: Reply) -> Verdict:
+    """Return what ``reply`` to the deletion of a user's logs says.
+
+    Later versions of the API document ``{"message": "Success"}`` for it.
+    """
+    confirmed = _is_success(reply) or _body_of(reply) == {"message": "Success"}
+    return _judged(reply, confirmed=confirmed)
+
+
+def judge_presence(reply: Reply, user_id: str) -> Verdict | None:
+    """Return what ``reply`` to ``GET /user/:id`` says: None if it shows this very user.
+
+    Any other 2xx is ``UNEXPECTED``: it shows neither that the user is there nor that not.
+    """
+    body = _body_of(reply)
+    shown_id = body.get("_id") if isinstance(body, dict) else None
+    if isinstance(shown_id, str) and shown_id.lower() == user_id.lower():
+        return None
+    verdict = _judged(reply, confirmed=False)
+    return Verdict.UNEXPECTED if verdict in {Verdict.ERASED, Verdict.ACCEPTED} else verdict
+
+
+def _judged(reply: Reply, *, confirmed: bool) -> Verdict:
     match reply.status:
         case HTTPStatus.ACCEPTED:
             return Verdict.ACCEPTED
         case HTTPStatus.NO_CONTENT:
             return Verdict.ERASED
-        case status if 200 <= status < 300:  # noqa: PLR2004  # the class of success
-            return Verdict.ERASED if _confirms(reply) else Verdict.UNEXPECTED
+        case HTTPStatus.OK if confirmed:
+            return Verdict.ERASED
         case HTTPStatus.UNAUTHORIZED:
             return Verdict.KEY_REFUSED
         case HTTPStatus.FORBIDDEN:
@@ -82,10 +123,16 @@ def judge(reply: Reply) -> Verdict:
             return Verdict.UNEXPECTED
 
 
-def _confirms(reply: Reply) -> bool:
-    """Say whether a 2xx is Forge's word for success, and not a page or a polite failure."""
+def _is_success(reply: Reply) -> bool:
+    body = _body_of(reply)
+    return isinstance(body, dict) and body.get("success") is True
+
+
+def _body_of(reply: Reply) -> object:
+    """Return the JSON of a 200, None of anything else."""
+    if reply.status != HTTPStatus.OK:
+        return None
     try:
-        body = reply.json()
+        return reply.json()
     except ValueError:
-        return False
-    return not isinstance(body, dict) or body.get("success", True) is True
+        return None

@@ -1,27 +1,33 @@
 """Whom a request means at Forge. Decides only; does no I/O.
 
-The list of Forge's users is fetched once a run; here it answers two questions: which id has
-this e-mail, and does this id have that e-mail.
+Forge's list of users is read once a run, for those whom the run asks for. Here it answers two
+questions: which id has this e-mail, and does this id have that e-mail.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
-from forge_gdpr.identifiers import is_safe_user_id, normalised_email
+from forge_gdpr.identifiers import (
+    FORGE_ID,
+    canonical_email,
+    canonical_user_id,
+    folded_email,
+    user_id_fault,
+)
 from forge_gdpr.lifecycle import Outcome, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """The one Forge user a request means."""
 
-    user_id: str
+    user_id: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,41 +38,95 @@ class Settled:
     reason: Reason | None = None
 
 
-class Directory:
-    """Forge's users by id and by normalised e-mail."""
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Nothing can be said tonight: the list was not asked for this person."""
 
-    def __init__(self, users: Iterable[tuple[str, str]]) -> None:
-        """Index ``(id, e-mail)`` pairs."""
-        ids: dict[str, list[str]] = defaultdict(list)
-        emails: dict[str, str] = {}
-        for user_id, email in users:
-            emails[user_id] = normalised_email(email)
-        for user_id, known in emails.items():
-            if known:  # users without an e-mail are not found by one
-                ids[known].append(user_id)
-        self._ids: Mapping[str, list[str]] = ids
-        self._emails: Mapping[str, str] = emails
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdRules:
+    """What an id must be, and whose is never deleted."""
+
+    pattern: re.Pattern[str] = re.compile(FORGE_ID)
+    sentinel: str | None = field(default=None, repr=False)
+
+    def objection(self, user_id: str) -> Settled | None:
+        """Return why an id is never sent; None if it may be."""
+        if user_id_fault(user_id, self.pattern) is not None:
+            return Settled(Outcome.INVALID_USER_ID)
+        if self.sentinel is not None and canonical_user_id(user_id) == canonical_user_id(
+            self.sentinel
+        ):
+            return Settled(Outcome.INVALID_USER_ID, Reason.SENTINEL)
+        return None
+
+
+DEFAULT_RULES: Final = IdRules()
+
+
+class Directory:
+    """What Forge's whole list says about some people. Holds them and nobody else."""
+
+    def __init__(self, *, user_ids: Iterable[str] = (), emails: Iterable[str] = ()) -> None:
+        """Prepare to look for these ids and addresses; what is no address is left out."""
+        self._ids = frozenset(map(canonical_user_id, user_ids))
+        self._holders: dict[str, list[str]] = {}
+        self._near: dict[str, list[str]] = {}
+        for email in emails:
+            canonical = canonical_email(email)
+            if canonical is not None:
+                self._holders[canonical] = []
+                self._near[folded_email(canonical)] = []
+        self._listed: dict[str, str | None] = {}
+        self.users = 0
+        self.without_email = 0
+
+    def note(self, user_id: str, email: str | None) -> None:
+        """Take a user of the list; None: the entry shows no address."""
+        self.users += 1
+        user_id = canonical_user_id(user_id)
+        if user_id in self._ids:
+            self._listed[user_id] = None if email is None else canonical_email(email)
+        if email is None:
+            self.without_email += 1
+        elif self._near:
+            near = self._near.get(folded_email(email))
+            if near is not None:
+                near.append(user_id)
+                holders = self._holders.get(canonical_email(email) or "")
+                if holders is not None:
+                    holders.append(user_id)
+
+    def was_asked(self, *, user_id: str | None, email: str) -> bool:
+        """Say whether it was looked for these, so that silence about them says something."""
+        return email in self._holders and (
+            user_id is None or canonical_user_id(user_id) in self._ids
+        )
 
     def __contains__(self, user_id: str) -> bool:
-        """Say whether Forge lists a user with this id."""
-        return user_id in self._emails
+        """Say whether a user who was looked for is in the list."""
+        return canonical_user_id(user_id) in self._listed
 
-    def __len__(self) -> int:
-        """Return how many users Forge has."""
-        return len(self._emails)
+    def holders(self, email: str) -> list[str]:
+        """Return the ids of all users with this canonical address."""
+        return self._holders.get(email, [])
 
-    def ids_of(self, email: str) -> list[str]:
-        """Return the ids of all users with this e-mail."""
-        return self._ids.get(normalised_email(email), [])
+    def near(self, email: str) -> list[str]:
+        """Return the ids of all users with this address but for case, Unicode or IDN form."""
+        return self._near.get(folded_email(email), [])
 
-    def email_of(self, user_id: str) -> str | None:
-        """Return a user's normalised e-mail, None if there is no such user."""
-        return self._emails.get(user_id)
+    def listed(self) -> frozenset[str]:
+        """Return the ids that were looked for and are in the list."""
+        return frozenset(self._listed)
 
 
 def identify(
-    *, user_id: str | None, email: str | None, directory: Directory | None
-) -> Target | Settled:
+    *,
+    user_id: str | None,
+    email: str | None,
+    directory: Directory | None,
+    rules: IdRules = DEFAULT_RULES,
+) -> Target | Settled | Later:
     """Return whom a request means, or why nobody is to be deleted for it.
 
     With both id and e-mail, they must not belong to different users: an id that is unknown
@@ -76,31 +136,44 @@ def identify(
     Args:
         user_id: the request's ``forge_user_id``.
         email: the request's ``email``.
-        directory: Forge's users; None if they are not at hand: then not tonight.
+        directory: what Forge's list says; None if it could not be had: then not tonight.
+        rules: what an id must be.
     """
-    if user_id is not None and not is_safe_user_id(user_id):
-        return Settled(Outcome.INVALID_USER_ID)
+    if user_id is not None and (objection := rules.objection(user_id)) is not None:
+        return objection
     if email is None or not email.strip():
         if user_id is None:
             return Settled(Outcome.INVALID_USER_ID, Reason.NO_IDENTIFIER)
-        return Target(user_id)
-    if directory is None:
-        return Settled(Outcome.TRANSIENT)
-    holders = directory.ids_of(email)
+        return Target(canonical_user_id(user_id))
+    address = canonical_email(email)
+    if address is None:
+        return Settled(Outcome.INVALID_EMAIL)
+    if directory is None or not directory.was_asked(user_id=user_id, email=address):
+        return Later()
     if user_id is None:
-        return _found(holders)
-    if user_id in holders or (not holders and user_id not in directory):
-        return Target(user_id)
-    return Settled(Outcome.IDENTITY_MISMATCH)
+        return _by_email(address, directory, rules)
+    return _by_both(canonical_user_id(user_id), address, directory)
 
 
-def _found(holders: list[str]) -> Target | Settled:
-    match holders:
-        case []:
+def _by_email(address: str, directory: Directory, rules: IdRules) -> Target | Settled:
+    match directory.holders(address):
+        case [holder]:
+            return rules.objection(holder) or Target(holder)
+        case [] if not directory.near(address):
             return Settled(Outcome.NOT_FOUND_BY_EMAIL)
-        case [only] if is_safe_user_id(only):
-            return Target(only)
-        case [_]:
-            return Settled(Outcome.INVALID_USER_ID)
         case _:
             return Settled(Outcome.AMBIGUOUS_EMAIL)
+
+
+def _by_both(user_id: str, address: str, directory: Directory) -> Target | Settled:
+    holders = directory.holders(address)
+    if user_id in holders:
+        return Target(user_id)
+    if holders:
+        return Settled(Outcome.IDENTITY_MISMATCH)
+    near = directory.near(address)
+    if user_id in near or (near and user_id not in directory):
+        return Settled(Outcome.AMBIGUOUS_EMAIL)
+    if user_id in directory:
+        return Settled(Outcome.IDENTITY_MISMATCH)
+    return Target(user_id)

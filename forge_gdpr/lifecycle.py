@@ -126,3 +126,4 @@ class Reason(StrEnum):
     STILL_PRESENT = "still_present"  #: Forge says that the user is gone, and still has the user
     LOGS_NOT_ERASED = "logs_not_erased"  #: the account is there, and untouched
     ADDRESS_MOVED = "address_moved"  #: the user who was found by e-mail has another one by now
+    SENTINEL = "sentinel"  #: the user that shows that the account is ours is never deleted

@@ -55,6 +55,16 @@ SUBJECT_KEY: Final = Option(
     secret=True,
     help="What people are pseudonymised under; made by 'db upgrade' beside a SQLite database.",
 )
+SENTINEL_USER_ID: Final = Option(
+    name="sentinel_user_id",
+    help="A user of your own account that is never deleted: it shows that the API key and the"
+    " paths are right; make one with 'users create'.",
+)
+LIST_IGNORES: Final = Option(
+    name="list_ignores",
+    help="Keys beside data in Forge's list of users that do not mean that there is more, separated"
+    " by commas.",
+)
 SIGNING_KEY: Final = Option(
     name="signing_key",
     secret=True,

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     USER_ID = "user_id"
     EMAIL = "email"
     REQUEST = "request"  #: a request that names nobody; hashed is its own number
+    ACCOUNT = "account"  #: what an API key reaches at a base URL
     STATE = "state"  #: all of a request that a plan depends on
 
 

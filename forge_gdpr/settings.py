@@ -87,6 +87,8 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = _secret(options.API_KEY)
     base_url: str = _declared(options.BASE_URL)
     subject_key: SecretStr | None = _secret(options.SUBJECT_KEY)
+    sentinel_user_id: str | None = _declared(options.SENTINEL_USER_ID)
+    list_ignores: str | None = _declared(options.LIST_IGNORES)
     signing_key: SecretStr | None = _secret(options.SIGNING_KEY)
     public_key_file: Path | None = _declared(options.PUBLIC_KEY_FILE)
     checkpoint_file: Path | None = _declared(options.CHECKPOINT_FILE)

@@ -22,6 +22,7 @@ import structlog
 from click.testing import CliRunner
 from sqlalchemy import Engine, event, text
 
+from forge_gdpr.absence import Account
 from forge_gdpr.cli import main
 from forge_gdpr.database.engine import reading, writing
 from forge_gdpr.forge.client import ForgeClient
@@ -121,6 +122,9 @@ def night(
         "subject_key": SUBJECT_KEY,
         "limits": limits or Limits(max_due=1000, cool_off_days=0),
         "concurrency": 4,
+        "account": Account.of(
+            [SUBJECT_KEY], base_url=base_url, api_key=changes.get("api_key", KEY)
+        ),
     }
     made = Order(**given | dict(order or {}))
     with client(base_url, **changes) as opened:
@@ -128,7 +132,7 @@ def night(
             made,
             Surroundings(
                 engine=engine,
-                eraser=Eraser(opened, steps or Steps()),
+                eraser=Eraser(opened, steps or Steps(), sentinel=made.ids.sentinel),
                 gate=opened.gate,
                 stop=stop or Stop(),
                 monotonic=time.monotonic,

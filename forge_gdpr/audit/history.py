@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import false, or_, select
 
 from forge_gdpr.audit.events import MAIN, Ended, EventName
+from forge_gdpr.chain import canonical
 from forge_gdpr.database.tables import audit_events
+from forge_gdpr.lifecycle import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -114,6 +116,32 @@ def used_keys(connection: Connection) -> set[str]:
         )
     ).scalars()
     return {str(json.loads(body)["subject_key"]) for body in bodies}
+
+
+def has_erased(connection: Connection, accounts: Collection[str]) -> bool:
+    """Say whether a run has erased somebody in one of these accounts.
+
+    Args:
+        connection: in a transaction.
+        accounts: fingerprints of one API key and base URL, one for each live subject key.
+    """
+    opened, closed = audit_events.alias("opened"), audit_events.alias("closed")
+    ours = [
+        opened.c.body.contains(canonical({"account": account}).strip("{}")) for account in accounts
+    ]
+    query = (
+        select(closed.c.id)
+        .select_from(opened.join(closed, closed.c.chain == opened.c.run_id))
+        .where(
+            opened.c.chain == MAIN,
+            opened.c.event == EventName.RUN_OPENED,
+            or_(false(), *ours),
+            closed.c.event == EventName.REQUEST_CLOSED,
+            closed.c.outcome == Outcome.ERASED,
+        )
+        .limit(1)
+    )
+    return connection.execute(query).first() is not None
 
 
 def newest_body(connection: Connection, *, chain: str, event: EventName) -> dict[str, Any] | None:

@@ -12,12 +12,13 @@ from forge_gdpr import options
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import echo_json, echo_table
 from forge_gdpr.cli.parameters import ending, output_option
-from forge_gdpr.errors import ConfigurationError, ExitCode, ForgeGdprError
+from forge_gdpr.errors import ConfigurationError, DatabaseError, ExitCode, ForgeGdprError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from forge_gdpr.settings import Settings
+    from forge_gdpr.watch.account import Expected
     from forge_gdpr.watch.findings import Finding
 
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         ExitCode.FORGE_UNAVAILABLE,
         ExitCode.AUDIT_BROKEN,
         ExitCode.KEY_REFUSED,
+        ExitCode.GUARD_STOPPED,
         instead={ExitCode.OK: "a night would work; warnings do not count"},
     ),
 )
@@ -140,11 +142,23 @@ def _signing_key(settings: Settings) -> Finding:
 
 
 def _at_forge(settings: Settings) -> Iterator[Finding]:
-    from forge_gdpr.watch import checks
+    from forge_gdpr.watch import account
     from forge_gdpr.watch.findings import failure
 
     try:
         with wiring.client_for(settings) as client:
-            yield from checks.forge(client, now=lambda: datetime.now(UTC))
+            yield from account.forge(client, _expected(settings), now=lambda: datetime.now(UTC))
     except ForgeGdprError as error:
         yield failure("forge", str(error), error.exit_code)
+
+
+def _expected(settings: Settings) -> Expected | None:
+    """Return what should be in the account; None if the database can't say, which is told above."""
+    from forge_gdpr.watch import account
+
+    sentinel = wiring.id_rules(settings).sentinel
+    try:
+        engine = wiring.migrated_engine(settings)
+        return account.expected(engine, wiring.account(settings), sentinel=sentinel)
+    except (ConfigurationError, DatabaseError):
+        return None

@@ -59,7 +59,15 @@ if TYPE_CHECKING:
 @click.option(
     "--expect", type=click.IntRange(0), help="Tonight so many may be due, whatever the guards say."
 )
-@click.option("--reason", type=CODE, help="With --expect: why, as a code, for the record.")
+@click.option(
+    "--expect-absent",
+    type=click.IntRange(0),
+    help="Tonight, close up to this many as absent although nothing shows that the account is"
+    " yours.",
+)
+@click.option(
+    "--reason", type=CODE, help="With --expect or --expect-absent: why, as a code, for the record."
+)
 @setting(options.CONCURRENCY)
 @setting(options.RATE)
 @setting(options.MAX_RUNTIME_S, "--max-runtime")
@@ -75,6 +83,7 @@ def run_command(
     check: bool,
     limit: int | None,
     expect: int | None,
+    expect_absent: int | None,
     reason: str | None,
     concurrency: int | None,
     rate: float | None,
@@ -93,14 +102,17 @@ def run_command(
 
     if check and not dry_run:
         raise click.UsageError("--check goes with --dry-run")
-    if reason is not None and expect is None:
-        raise click.UsageError("--reason goes with --expect")
+    if reason is not None and expect is None and expect_absent is None:
+        raise click.UsageError("--reason goes with --expect or --expect-absent")
+    if expect_absent is not None and reason is None:
+        raise click.UsageError("--expect-absent needs --reason CODE, for the record")
     settings = wiring.settings_with(concurrency=concurrency, rate=rate, max_runtime_s=max_runtime_s)
     limits = Limits(
         max_due=settings.max_due,
         cool_off_days=settings.cool_off_days,
         limit=limit,
         expected=expect,
+        expect_absent=expect_absent,
         reason=reason,
         max_share=settings.max_share,
         spike_factor=settings.spike_factor,
@@ -158,6 +170,8 @@ def _run(
         max_attempts=settings.max_attempts,
         max_runtime_s=settings.max_runtime_s,
         legal=wiring.legal_clock(settings),
+        ids=wiring.id_rules(settings),
+        account=wiring.account(settings),
         settings_digest=settings.digest(),
         signing_key=wiring.signing_key(settings),
     )
@@ -166,7 +180,7 @@ def _run(
     with wiring.client_for(settings, gate) as client:
         around = Surroundings(
             engine=engine,
-            eraser=Eraser(client, steps),
+            eraser=Eraser(client, steps, sentinel=settings.sentinel_user_id),
             gate=gate,
             stop=stop,
             monotonic=time.monotonic,
@@ -184,13 +198,18 @@ def _steps(settings: Settings) -> Steps:
 
 
 def _previewed(engine: Engine, settings: Settings, limits: Limits, *, check: bool) -> Preview:
-    from forge_gdpr.run.preview import preview
+    from forge_gdpr.forge.looking import read_directory
+    from forge_gdpr.run.preview import Check, preview
 
     if not check:
         return preview(engine, limits)
     with wiring.client_for(settings) as client:
-        users = [(user.id, user.email) for user in client.list_users()]
-    return preview(engine, limits, users=users)
+        asking = Check(
+            read=lambda user_ids, emails: read_directory(client, user_ids=user_ids, emails=emails),
+            account=wiring.account(settings),
+            ids=wiring.id_rules(settings),
+        )
+        return preview(engine, limits, check=asking)
 
 
 def _write_plan(engine: Engine, settings: Settings, limits: Limits, file: str) -> None:
@@ -236,6 +255,8 @@ def _show_preview(plan: Preview, output: str) -> None:
     )
     if plan.checked is not None:
         echo_table(("at Forge", "due requests"), list(plan.checked.items()))
+    if plan.reach is not None:
+        click.echo(plan.reach.line)
     if plan.guard is not None:
         click.echo(f"the run would not start: {plan.guard}")
 

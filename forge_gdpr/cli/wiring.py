@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from forge_gdpr.absence import Account
     from forge_gdpr.checkpoints import PublicKey, SigningKey
     from forge_gdpr.deadlines import LegalClock
     from forge_gdpr.forge.client import ForgeClient
     from forge_gdpr.forge.gate import Gate
+    from forge_gdpr.identity import IdRules
     from forge_gdpr.pseudonyms import SubjectKey
     from forge_gdpr.settings import Settings
 
@@ -102,6 +104,36 @@ def subject_key_file(settings: Settings) -> Path | None:
     if url.get_backend_name() != "sqlite":
         return None
     return Path(f"{url.database}.subject-key")
+
+
+def id_rules(settings: Settings) -> IdRules:
+    """Return what a Forge user id must be, and whose is never deleted.
+
+    Raises:
+        ConfigurationError: the sentinel's is none.
+    """
+    from forge_gdpr.identifiers import user_id_fault
+    from forge_gdpr.identity import IdRules
+
+    rules = IdRules(sentinel=settings.sentinel_user_id)
+    if settings.sentinel_user_id is not None:
+        fault = user_id_fault(settings.sentinel_user_id, rules.pattern)
+        if fault is not None:
+            raise ConfigurationError(f"FORGE_GDPR_SENTINEL_USER_ID is wrong: {fault}")
+    return rules
+
+
+def account(settings: Settings) -> Account:
+    """Return the account that the configured API key reaches, by its fingerprint.
+
+    Raises:
+        ConfigurationError: there is no API key, or no subject key.
+    """
+    from forge_gdpr.absence import Account
+
+    return Account.of(
+        subject_keys(settings).keys, base_url=settings.base_url, api_key=_api_key(settings)
+    )
 
 
 def legal_clock(settings: Settings) -> LegalClock:
@@ -238,19 +270,17 @@ def client_for(settings: Settings, gate: Gate | None = None) -> Iterator[ForgeCl
     from forge_gdpr.forge.transport import Endpoint
     from forge_gdpr.retries import RetryPolicy
 
-    if settings.api_key is None:
-        raise ConfigurationError(
-            "there is no API key: set FORGE_GDPR_API_KEY, or FORGE_GDPR_API_KEY_FILE to a file"
-            " that only you can read"
-        )
     endpoint = Endpoint(
         base_url=settings.base_url,
-        api_key=settings.api_key.get_secret_value(),
+        api_key=_api_key(settings),
         connect_timeout_s=settings.connect_timeout_s,
         read_timeout_s=settings.read_timeout_s,
         total_timeout_s=settings.total_timeout_s,
         proxy=None if settings.proxy is None else settings.proxy.get_secret_value(),
         ca_file=None if settings.ca_file is None else str(settings.ca_file),
+        list_ignores=frozenset(
+            key.strip() for key in (settings.list_ignores or "").split(",") if key.strip()
+        ),
     )
     with ForgeClient(
         endpoint,
@@ -261,3 +291,12 @@ def client_for(settings: Settings, gate: Gate | None = None) -> Iterator[ForgeCl
         draw=random.random,
     ) as client:
         yield client
+
+
+def _api_key(settings: Settings) -> str:
+    if settings.api_key is None:
+        raise ConfigurationError(
+            "there is no API key: set FORGE_GDPR_API_KEY, or FORGE_GDPR_API_KEY_FILE to a file"
+            " that only you can read"
+        )
+    return settings.api_key.get_secret_value()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
 
 import structlog
@@ -17,13 +18,11 @@ from forge_gdpr.errors import ForgeUnavailableError
 from forge_gdpr.forge.deadlines import DeadlineWatch
 from forge_gdpr.forge.gate import Gate, Halt
 from forge_gdpr.forge.shapes import (
-    Greeting,
     User,
     UserDetail,
     documented,
     text_in,
     user_in,
-    users_in,
 )
 from forge_gdpr.forge.transport import (
     BODY_LIMIT_BYTES,
@@ -34,6 +33,7 @@ from forge_gdpr.forge.transport import (
     TransportError,
     path_of,
 )
+from forge_gdpr.forge.userlist import ListedUser, UserList, UserListReader
 from forge_gdpr.retries import RetryPolicy, http_date, retry_after_s
 
 if TYPE_CHECKING:
@@ -119,7 +119,6 @@ class ForgeClient:
         method: str,
         *segments: str,
         body: Mapping[str, str] | None = None,
-        limit_bytes: int = BODY_LIMIT_BYTES,
         idempotent: bool = True,
         trail: Trail | None = None,
     ) -> Reply:
@@ -129,7 +128,6 @@ class ForgeClient:
             method: in capitals.
             segments: of the path below the base; each is checked.
             body: sent as JSON.
-            limit_bytes: how much of the answer is read.
             idempotent: whether a try that may have reached Forge may be made again
                 (RFC 9110 §9.2.2).
             trail: filled in with what the tries left behind.
@@ -146,7 +144,7 @@ class ForgeClient:
             self.gate.turn()
             trail.tries += 1
             try:
-                return self._tried(method, path, body, limit_bytes)
+                return self._tried(method, path, body)
             except FailedTryError as error:
                 trail.reached = trail.reached or error.reached
                 if not idempotent and error.reached:
@@ -158,20 +156,54 @@ class ForgeClient:
         except _FinalFailedTryError as final:
             raise final.error from None
 
+    def read_users(self, taker: Callable[[], Callable[[ListedUser], None]]) -> UserList:
+        """Read the list of all users, ``GET /user``, and hand each of them on.
+
+        Args:
+            taker: is called at the beginning of each try and returns what takes its users: what
+                an earlier try handed on is to be forgotten.
+
+        Raises:
+            ForgeUnavailableError: no answer, or not in the documented shape.
+            KeyRefusedError: 401 or 403.
+            HaltedError: no call may be made in this run any more.
+        """
+        reader = UserListReader(taker())
+        path = path_of("user")
+
+        def one_try() -> Reply:
+            nonlocal reader
+            self.gate.turn()
+            reader = UserListReader(taker(), ignored_keys=self._endpoint.list_ignores)
+            return self._tried("GET", path, None, limit_bytes=LIST_LIMIT_BYTES, feed=reader.feed)
+
+        reply = self._answered("GET", lambda: self._retrying()(one_try))
+        if reply.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+            documented(reply)
+        return reader.result(reply)
+
     def _tried(
-        self, method: str, path: str, body: Mapping[str, str] | None, limit_bytes: int
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, str] | None,
+        *,
+        limit_bytes: int = BODY_LIMIT_BYTES,
+        feed: Callable[[bytes], bool] | None = None,
     ) -> Reply:
         try:
-            reply = self._transport().send(method, path, body=body, limit_bytes=limit_bytes)
+            reply = self._transport().send(
+                method, path, body=body, limit_bytes=limit_bytes, feed=feed
+            )
         except TransportError as error:
             if error.failure is Failure.CERTIFICATE:
                 self.gate.halt(Halt.CERTIFICATE)
-            self.gate.failed()
+            self.gate.failed(error.failure.value)
             raise FailedTryError(reached=error.reached) from None
         if reply.status not in TRANSIENT_STATUSES:
             self.gate.answered()
             return reply
-        self.gate.failed()
+        self.gate.failed(f"HTTP {reply.status}")
         asked_s = retry_after_s(reply.retry_after, now=http_date(reply.date) or self._now())
         if asked_s is not None and asked_s <= self._policy.longest_retry_after_s:
             self.gate.pause(asked_s)
@@ -217,19 +249,19 @@ class ForgeClient:
         """Return all users of Forge: ``GET /user``; no paging is documented.
 
         Raises:
-            ForgeUnavailableError: no answer, or not in the documented shape.
+            ForgeUnavailableError: no answer, or no whole list in the documented shape.
             KeyRefusedError: 401 or 403.
         """
-        return users_in(self._answer("GET", "user", limit_bytes=LIST_LIMIT_BYTES))
+        users: list[User] = []
 
-    def greet(self) -> Greeting:
-        """Return how many users Forge has and what its clock says: one authenticated list.
+        def taker() -> Callable[[ListedUser], None]:
+            users.clear()
+            return lambda user: users.append(
+                User(id=user.id, email=user.email or "", full_name=user.full_name or "")
+            )
 
-        Raises:
-            as `list_users`.
-        """
-        reply = self._reply("GET", "user", limit_bytes=LIST_LIMIT_BYTES)
-        return Greeting(users=len(users_in(documented(reply))), date=http_date(reply.date))
+        self.read_users(taker).require_whole()
+        return users
 
     def get_user(self, user_id: str) -> UserDetail:
         """Return one user: ``GET /user/:userId``.
@@ -280,8 +312,11 @@ class ForgeClient:
         return documented(self._reply(method, *segments, **options))
 
     def _reply(self, method: str, *segments: str, **options: Any) -> Reply:  # noqa: ANN401
+        return self._answered(method, lambda: self.call(method, *segments, **options))
+
+    def _answered(self, method: str, call: Callable[[], Reply]) -> Reply:
         try:
-            return self.call(method, *segments, **options)
+            return call()
         except FailedTryError as error:
             if self.gate.halt_reason is Halt.CERTIFICATE:
                 raise ForgeUnavailableError(

@@ -6,11 +6,14 @@ Every wait of a worker goes through `Gate.wait`, so one `halt` wakes them all.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
+
+from forge_gdpr.answers import EQUAL_REFUSALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,11 +26,19 @@ class Halt(StrEnum):
     KEY_REFUSED = "key_refused"
     BREAKER = "breaker"
     UNREACHABLE = "unreachable"  #: no call got through
+    OUTAGE = "outage"  #: Forge failed at every call
+    REFUSALS = "refusals"  #: Forge gave the same refusal to one after the other
+    UNSEEN = "unseen"  #: of some who may be absent nobody could see whether they are
     UNPROVED = "unproved"  #: nothing shows that key, host and path are right
+    ACCOUNT = "account"  #: nothing shows that the account is ours, so absence says nothing
     CERTIFICATE = "certificate"
     DIRECTORY = "directory"  #: the list of users can't be had: who has an e-mail was left
     CANARY = "canary"  #: the first deletions failed
     DATABASE = "database"
+
+
+#: Halts that the causes of failed tries explain.
+_FAILURES: Final = frozenset({Halt.BREAKER, Halt.UNREACHABLE, Halt.OUTAGE, Halt.CERTIFICATE})
 
 
 class HaltedError(Exception):
@@ -40,6 +51,7 @@ class Pace:
 
     rate: float = 0.0  #: calls a second over all workers; 0 is no limit
     breaker: int = 20  #: failed tries in a row that stop the run
+    equal_refusals: int = EQUAL_REFUSALS  #: the same refusal so often in a row stops the run
 
 
 class Gate:
@@ -58,6 +70,9 @@ class Gate:
         self._halted = threading.Event()
         self._next_at = self._paused_until = monotonic()
         self._failures = 0
+        self._refusal: tuple[str, int | None] | None = None
+        self._refusals = 0
+        self.causes: Counter[str] = Counter()  #: of failed tries, in words
         self.halt_reason: Halt | None = None
         self.has_answered = False  #: Forge gave at least one answer that was no failure
 
@@ -99,9 +114,14 @@ class Gate:
         with self._lock:
             self._paused_until = max(self._paused_until, self._monotonic() + seconds)
 
-    def failed(self) -> None:
-        """Count a try that got no usable answer; too many in a row halt the run."""
+    def failed(self, cause: str) -> None:
+        """Count a try that got no usable answer; too many in a row halt the run.
+
+        Args:
+            cause: why, in words of our own; it names nobody.
+        """
         with self._lock:
+            self.causes[cause] += 1
             self._failures += 1
             opened = self._failures == self._pace.breaker
             if opened:  # before anybody else takes a turn
@@ -114,6 +134,31 @@ class Gate:
         with self._lock:
             self._failures = 0
             self.has_answered = True
+
+    def judged(self, refusal: tuple[str, int | None] | None) -> None:
+        """Note what an answer was: a refusal of this kind, or None if it was none.
+
+        A row of equal refusals halts the run: what is refused to everybody is no person's fault.
+        """
+        with self._lock:
+            self._refusals = self._refusals + 1 if refusal == self._refusal else 1
+            self._refusal = refusal
+            if refusal is not None and self._refusals == self._pace.equal_refusals:
+                self._close(Halt.REFUSALS)
+
+    def cause(self, calls: int) -> str | None:
+        """Return in words why the run stopped early, if it is about calls that failed.
+
+        Args:
+            calls: how many were made in all.
+        """
+        with self._lock:
+            if self.halt_reason is Halt.REFUSALS and self._refusal is not None:
+                return f"{self._refusals} calls in a row ended in HTTP {self._refusal[1]}"
+            if self.halt_reason not in _FAILURES or not self.causes:
+                return None
+            cause, count = self.causes.most_common(1)[0]
+        return f"{count} of {max(calls, count)} calls: {cause}"
 
     def _close(self, reason: Halt) -> None:
         if self.halt_reason is None:

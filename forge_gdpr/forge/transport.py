@@ -10,6 +10,7 @@ import json
 import ssl
 from dataclasses import dataclass, field
 from enum import StrEnum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -31,8 +32,12 @@ if TYPE_CHECKING:
 
 #: How much of an answer is read: enough for every documented one.
 BODY_LIMIT_BYTES: Final = 64 * 1024
-#: The list of users comes whole; no paging is documented. A million users fit.
+#: The list of users comes whole; no paging is documented. Five million users fit.
 LIST_LIMIT_BYTES: Final = 512 * 1024 * 1024
+#: And it may take its time: at 1 MB a second a million users take 100 s.
+LIST_TIMEOUT_S: Final = 900.0
+#: Headers that say that an answer is a part (RFC 9110 §14.4, RFC 8288 §3).
+_PARTIAL_HEADERS: Final = ("Link", "Content-Range")
 _CHUNK_BYTES: Final = 64 * 1024
 
 
@@ -65,6 +70,7 @@ class Endpoint:
     total_timeout_s: float = 30.0
     proxy: str | None = field(default=None, repr=False)
     ca_file: str | None = None
+    list_ignores: frozenset[str] = frozenset()  #: keys beside ``data`` that hint at nothing
 
     def tls_context(self) -> ssl.SSLContext:
         """Return the TLS settings that all workers share.
@@ -183,6 +189,7 @@ class Transport:
         *,
         body: Mapping[str, str] | None = None,
         limit_bytes: int = BODY_LIMIT_BYTES,
+        feed: Callable[[bytes], bool] | None = None,
     ) -> Reply:
         """Make one try of one call.
 
@@ -191,13 +198,16 @@ class Transport:
             path: from `path_of`.
             body: sent as JSON.
             limit_bytes: how much of the answer is read.
+            feed: is given the body of a 200 or 206 as it arrives, in place of the reply, until it
+                returns False; such an answer has LIST_TIMEOUT_S.
 
         Raises:
             TransportError: there was no answer.
             InvalidUserIdError: the URL is not the one that was meant; nothing was sent.
         """
         request = self._aimed(method, path, body)
-        self._call.start(self._monotonic() + self._endpoint.total_timeout_s)
+        timeout_s = self._endpoint.total_timeout_s if feed is None else LIST_TIMEOUT_S
+        self._call.start(self._monotonic() + timeout_s)
         try:
             response = self._session.send(
                 request,
@@ -207,7 +217,7 @@ class Transport:
                 proxies=self._proxies,
                 allow_redirects=False,
             )
-            return self._read(response, limit_bytes)
+            return self._read(response, limit_bytes, feed)
         except Exception as error:  # noqa: BLE001  # requests leaks urllib3's, ssl's and more
             raise self._translated(error) from None
         finally:
@@ -236,15 +246,21 @@ class Transport:
             request.headers["Content-Type"] = "application/json"
         return request
 
-    def _read(self, response: Response, limit_bytes: int) -> Reply:
+    def _read(
+        self, response: Response, limit_bytes: int, feed: Callable[[bytes], bool] | None
+    ) -> Reply:
         body = bytearray()
-        while len(body) <= limit_bytes:
+        if feed is None or response.status_code not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+            feed = _appending(body)
+        length, wanted = 0, True
+        while wanted and length <= limit_bytes:
             chunk = response.raw.read(_CHUNK_BYTES, decode_content=False)
             if not chunk:
                 break
-            body += chunk
-        cut = len(body) > limit_bytes
-        if cut:
+            length += len(chunk)
+            wanted = feed(chunk)
+        cut = length > limit_bytes
+        if cut or not wanted:
             response.close()  # the rest is not wanted: no further call on this connection
         if self._call.expired:
             raise TransportError(Failure.TIMEOUT, reached=True)
@@ -254,6 +270,7 @@ class Transport:
             cut=cut,
             retry_after=response.headers.get("Retry-After"),
             date=response.headers.get("Date"),
+            partial=_partial(response),
         )
 
     def _translated(self, error: Exception) -> Exception:
@@ -270,6 +287,21 @@ class Transport:
         ):
             return TransportError(Failure.TIMEOUT if reached else Failure.CONNECT, reached=reached)
         return TransportError(Failure.CONNECTION if reached else Failure.CONNECT, reached=reached)
+
+
+def _appending(body: bytearray) -> Callable[[bytes], bool]:
+    def append(chunk: bytes) -> bool:
+        body.extend(chunk)
+        return True
+
+    return append
+
+
+def _partial(response: Response) -> str | None:
+    """Return what in an answer's head says that it is a part."""
+    if response.status_code == HTTPStatus.PARTIAL_CONTENT:
+        return "status 206"
+    return next((f"a {h} header" for h in _PARTIAL_HEADERS if h in response.headers), None)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, case, false, func, not_, or_, select, true
 
 from forge_gdpr.database.tables import deletion_requests
+from forge_gdpr.identifiers import canonical_user_id
 from forge_gdpr.lifecycle import FINAL, OPEN, Status
+from forge_gdpr.pseudonyms import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import date, datetime
 
     from sqlalchemy import ColumnElement, Connection
+
+    from forge_gdpr.pseudonyms import SubjectKey
 
 _C = deletion_requests.c
 
@@ -172,3 +176,49 @@ def due_identifiers(connection: Connection, due: Due) -> list[tuple[str | None, 
     """Return ``(forge_user_id, e-mail)`` of all due requests, for a dry run's check."""
     rows = connection.execute(select(_C.forge_user_id, _C.email).where(due.condition)).all()
     return [(row.forge_user_id, row.email) for row in rows]
+
+
+def wanted_by_email(connection: Connection, due: Due) -> tuple[list[str], list[str]]:
+    """Return ids and addresses of the due requests that have an e-mail, for Forge's list."""
+    rows = connection.execute(
+        select(_C.forge_user_id, _C.email).where(due.condition, _C.email.is_not(None))
+    ).all()
+    return [r.forge_user_id for r in rows if r.forge_user_id], [r.email for r in rows if r.email]
+
+
+def due_user_ids(connection: Connection, due: Due, *, most: int) -> list[str]:
+    """Return the ids that due requests name, up to so many."""
+    rows = connection.execute(
+        select(_C.forge_user_id).where(due.condition, _C.forge_user_id.is_not(None)).limit(most)
+    ).scalars()
+    return [user_id for user_id in rows if user_id is not None]
+
+
+def named_user_ids(connection: Connection, keys: Sequence[SubjectKey], *, most: int) -> list[str]:
+    """Return ids that requests name, the newest first; not those that a run found by e-mail.
+
+    What was found in an account says nothing about whose account it is. A request that named an
+    id has that id's pseudonym, one by e-mail its address's.
+
+    Args:
+        connection: in a transaction.
+        keys: every live subject key.
+        most: so many requests are read at the most.
+    """
+    rows = connection.execute(
+        select(_C.forge_user_id, _C.subject)
+        .where(_C.forge_user_id.is_not(None))
+        .order_by(_C.id.desc())
+        .limit(most)
+    ).all()
+    return [
+        row.forge_user_id
+        for row in rows
+        if row.forge_user_id is not None
+        and (row.subject is None or row.subject in _pseudonyms(row.forge_user_id, keys))
+    ]
+
+
+def _pseudonyms(user_id: str, keys: Sequence[SubjectKey]) -> set[str]:
+    forms = {user_id, canonical_user_id(user_id)}
+    return {key.subject(Kind.USER_ID, form) for key in keys for form in forms}

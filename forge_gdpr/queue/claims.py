@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, or_, select, true, update
+from sqlalchemy import and_, bindparam, or_, select, true, update
 
 from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.lifecycle import FINAL, Event, Reason, Status, after
@@ -55,6 +55,7 @@ def claim(
     now: datetime,
     with_email: bool,
     among: Collection[int] | None = None,
+    untried: bool = False,
 ) -> list[Claimed]:
     """Claim up to ``most`` due requests, the earliest deadline first.
 
@@ -70,13 +71,15 @@ def claim(
         now: the database's clock.
         with_email: also requests that have an e-mail; they need Forge's list of users.
         among: only these; None: all.
+        untried: only those at which nothing has failed yet.
     """
+    fresh = and_(_C.attempts == 0, _C.status_reason.is_(None)) if untried else true()
     admitted = _C.subject.is_not(None)
     understood = true() if with_email else _C.email.is_(None)
     planned = true() if among is None else _C.id.in_(among)
     candidates = (
         select(_C.id)
-        .where(due.condition, admitted, understood, planned)
+        .where(due.condition, admitted, understood, planned, fresh)
         .order_by(_C.due_on, _C.id)
         .limit(most)
         .with_for_update(skip_locked=True)

@@ -6,12 +6,15 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from forge_gdpr.identity import Directory, Settled, Target, identify
+from forge_gdpr.forge.erasure import Erasure
+from forge_gdpr.identity import Directory, IdRules, Later, Settled, Target, identify
+from forge_gdpr.lifecycle import Outcome
 from forge_gdpr.queue import claims
 from forge_gdpr.run.recorder import Attempt, Recorder
 
 if TYPE_CHECKING:
     from forge_gdpr.queue.claims import Claimed
+    from forge_gdpr.run.absences import Absences
     from forge_gdpr.run.opening import Limits
 
 
@@ -21,28 +24,52 @@ class Job:
 
     claimed: Claimed
     user_id: str = field(repr=False)
+    email: str | None = field(default=None, repr=False)  #: by which alone the user was found
 
 
 class Claimer:
     """Claims a run's requests, a batch a transaction. Main thread only."""
 
     def __init__(
-        self, recorder: Recorder, limits: Limits, *, batch: int, directory: Directory | None
+        self,
+        recorder: Recorder,
+        limits: Limits,
+        absences: Absences,
+        *,
+        batch: int,
+        rules: IdRules,
+        directory: Directory | None,
     ) -> None:
         """Start at the front of the queue.
 
         Args:
             recorder: writes the intents.
             limits: which requests are due, and how many of them are taken.
+            absences: takes those whose address nobody has.
             batch: at most so many are claimed at a time.
-            directory: Forge's users; None: requests with an e-mail are left alone.
+            rules: what an id must be.
+            directory: what Forge's list says; None: requests with an e-mail are left alone.
         """
         self._recorder = recorder
         self._limits = limits
+        self._absences = absences
+        self._rules = rules
         self._batch = batch
         self._directory = directory
         self._planned = None if limits.plan is None else list(limits.plan.ids)
         self.exhausted = False  #: nothing more is claimed
+
+    def claim_first(self) -> list[Job]:
+        """Claim one request for the canary: if there is one, one that has not failed before.
+
+        So a few that always fail, at the front of the queue, stop no second night.
+        """
+        if self._planned is None and (self._limits.limit or 1) > self._recorder.tally.claimed:
+            jobs, count = self._claimed(1, None, untried=True)
+            if count:
+                self._recorder.tally.claimed += count
+                return jobs
+        return self.claim(1)
 
     def claim(self, most: int | None = None) -> list[Job]:
         """Claim the next requests; when this returns, their intents are committed.
@@ -69,7 +96,9 @@ class Claimer:
         among, self._planned = self._planned[:wanted], self._planned[wanted:]
         return among
 
-    def _claimed(self, most: int, among: list[int] | None) -> tuple[list[Job], int]:
+    def _claimed(
+        self, most: int, among: list[int] | None, *, untried: bool = False
+    ) -> tuple[list[Job], int]:
         recorder = self._recorder
         with recorder.transaction() as connection:
             now = recorder.clock.now()
@@ -82,6 +111,7 @@ class Claimer:
                 now=now,
                 with_email=self._directory is not None,
                 among=among,
+                untried=untried,
             )
             recorder.append(connection, [recorder.started(one) for one in claimed])
             jobs, settled = self._identified(claimed)
@@ -96,12 +126,21 @@ class Claimer:
     def _identified(self, claimed: list[Claimed]) -> tuple[list[Job], list[Attempt]]:
         jobs: list[Job] = []
         settled: list[Attempt] = []
-        for one in claimed:
-            match identify(user_id=one.forge_user_id, email=one.email, directory=self._directory):
-                case Target(user_id):
-                    jobs.append(Job(claimed=one, user_id=user_id))
+        for request in claimed:
+            user_id, email = request.forge_user_id, request.email
+            match identify(
+                user_id=user_id, email=email, directory=self._directory, rules=self._rules
+            ):
+                case Target(target_id):
+                    by_email = email if user_id is None else None
+                    jobs.append(Job(claimed=request, user_id=target_id, email=by_email))
+                case Settled(Outcome.NOT_FOUND_BY_EMAIL) as end:
+                    self._absences.put(Attempt(claimed=request, result=end))
                 case Settled() as end:
-                    settled.append(Attempt(claimed=one, result=end))
+                    settled.append(Attempt(claimed=request, result=end))
+                case Later():
+                    back = Erasure(verdict=None)
+                    settled.append(Attempt(claimed=request, result=back, later=True))
         return jobs, settled
 
 

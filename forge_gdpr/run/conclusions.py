@@ -59,6 +59,7 @@ def conclude(
     outcome: Outcome | None,
     *,
     counts: bool,
+    later: bool = False,
     now: datetime,
     opened_at: datetime,
     max_attempts: int,
@@ -71,7 +72,8 @@ def conclude(
         claimed: the request as it was claimed.
         outcome: what the attempt ended in.
         counts: False if what went wrong is nobody's fault (a dead host, a stop): the request
-            goes back as it was.
+            goes back as it was, with a note if Forge failed.
+        later: what goes back is put off beyond this run.
         now: the moment of the answer.
         opened_at: of the run; what is put off is put off beyond it.
         max_attempts: after so many, a person looks.
@@ -84,8 +86,9 @@ def conclude(
             id=claimed.id,
             fence=claimed.fence,
             event=Event.GIVEN_BACK,
-            reason=None,
+            reason=outcome if outcome is Outcome.TRANSIENT else None,
             attempts=claimed.attempts,
+            next_attempt_at=_after_this_run(now, opened_at) if later else None,
         )
         return Conclusion(outcome=outcome, ended=Ended.GIVEN_BACK, end=back)
     attempts = claimed.attempts + 1
@@ -96,7 +99,7 @@ def conclude(
         elif outcome is Outcome.TRANSIENT:
             again_at = next_attempt_at(attempts=attempts, now=now, retry_after_s=retry_after_s)
         else:  # accepted: the next run looks, this one does not
-            again_at = max(now, opened_at + timedelta(milliseconds=1))
+            again_at = _after_this_run(now, opened_at)
     end = End(
         id=claimed.id,
         fence=claimed.fence,
@@ -106,3 +109,8 @@ def conclude(
         next_attempt_at=again_at,
     )
     return Conclusion(outcome=outcome, ended=Ended.ANSWERED, end=end)
+
+
+def _after_this_run(now: datetime, opened_at: datetime) -> datetime:
+    """Return when a request is due again for the next run, and not for the one of ``opened_at``."""
+    return max(now, opened_at + timedelta(milliseconds=1))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from forge_gdpr.answers import Verdict
 from forge_gdpr.forge.erasure import Erasure
 from forge_gdpr.forge.gate import Gate, Halt
-from forge_gdpr.run.recorder import Attempt, Recorder
+from forge_gdpr.run.absences import given_back
 
 if TYPE_CHECKING:
-    from forge_gdpr.queue.claims import Claimed
+    from collections.abc import Sequence
+
+    from forge_gdpr.run.recorder import Attempt, Recorder
 
 #: Answers are written when so many wait, or the oldest has waited so long.
 GROUP: Final = 200
@@ -21,7 +24,7 @@ class Inbox:
     """Answers that wait to be written. Main thread only.
 
     A failed attempt is suspect until Forge has shown that it works: is the fault the request's,
-    or that of the whole?
+    or that of the whole? So is a refusal, until Forge has answered something else.
     """
 
     def __init__(self, recorder: Recorder, gate: Gate) -> None:
@@ -29,22 +32,37 @@ class Inbox:
         self._recorder = recorder
         self._gate = gate
         self._waiting: list[Attempt] = []
-        self._suspects: list[Attempt] = []
+        self._failures: list[Attempt] = []
+        self._refusals: list[Attempt] = []  # equal ones, in a row
         self._oldest_s = 0.0
+        self._has_worked = False  # Forge gave an answer about one request that is that one's own
 
-    def put(self, claimed: Claimed, erasure: Erasure) -> None:
+    def put(self, attempt: Attempt) -> None:
         """Take an answer: to be written, or suspect for now."""
-        self._recorder.tally.calls += erasure.tries
-        attempt = Attempt(claimed=claimed, result=erasure)
-        if erasure.verdict is Verdict.TRANSIENT:
-            self._suspects.append(attempt)
-            return
-        if erasure.verdict not in {None, Verdict.KEY_REFUSED}:
-            self._waiting += self._suspects
-            self._suspects = []
-        if not self._waiting:
+        result = attempt.result
+        if not isinstance(result, Erasure):
+            self.keep([attempt])
+        elif result.verdict is Verdict.TRANSIENT:
+            self._failures.append(attempt)
+        elif result.refusal is not None:
+            self._refuse(attempt, result)
+        elif result.verdict in {None, Verdict.KEY_REFUSED}:
+            self.keep([attempt])
+        else:
+            self.keep([*self._failures, *self._refusals, attempt])
+            self._failures, self._refusals = [], []
+            self._has_worked = True
+
+    def keep(self, attempts: Sequence[Attempt]) -> None:
+        """Take what is beyond suspicion: given back, or judged by another look."""
+        if attempts and not self._waiting:
             self._oldest_s = self._recorder.clock.elapsed_s()
-        self._waiting.append(attempt)
+        self._waiting += attempts
+
+    @property
+    def refusals(self) -> int:
+        """How many refusals wait for an answer that is none."""
+        return len(self._refusals)
 
     def write_if_due(self, *, idle: bool) -> None:
         """Write a group if it is large or old enough, or there is nothing else to do."""
@@ -54,20 +72,36 @@ class Inbox:
 
     def close(self) -> None:
         """Say whose fault the last failures were, and write all that is left."""
-        if self._suspects and not (self._gate.has_answered or any(map(_reached, self._suspects))):
-            self._gate.halt(Halt.UNREACHABLE)
+        self._settle_refusals()
+        if self._failures and not self._has_worked:
+            reached = any(map(_was_reached, self._failures))
+            self._gate.halt(Halt.OUTAGE if reached else Halt.UNREACHABLE)
         whole = self._gate.halt_reason not in {None, Halt.SIGNAL}
-        self._waiting += [
-            Attempt(claimed=s.claimed, result=s.result, counts=not whole) for s in self._suspects
-        ]
-        self._suspects = []
+        self.keep([replace(attempt, counts=not whole) for attempt in self._failures])
+        self._failures = []
         self._write()
+
+    def _refuse(self, attempt: Attempt, erasure: Erasure) -> None:
+        """Take a refusal; another one before it shows that Forge does not refuse everybody so."""
+        before = self._refusals[-1].result if self._refusals else None
+        if isinstance(before, Erasure) and before.refusal != erasure.refusal:
+            self._settle_refusals()
+        self._refusals.append(attempt)
+
+    def _settle_refusals(self) -> None:
+        if self._gate.halt_reason in {Halt.REFUSALS, Halt.UNPROVED}:
+            self.keep([given_back(attempt) for attempt in self._refusals])
+        elif self._refusals:
+            self.keep(self._refusals)
+            self._has_worked = True
+        self._refusals = []
 
     def _write(self) -> None:
         self._recorder.record(self._waiting)
         self._waiting = []
 
 
-def _reached(attempt: Attempt) -> bool:
+def _was_reached(attempt: Attempt) -> bool:
     """Say whether any of an attempt's tries got through to Forge."""
-    return isinstance(attempt.result, Erasure) and attempt.result.reached
+    result = attempt.result
+    return isinstance(result, Erasure) and (result.reached or result.http_status is not None)

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
 from forge_gdpr import forecast
+from forge_gdpr.absence import Account
+from forge_gdpr.answers import Verdict
 from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.engine import reading
 from forge_gdpr.database.schema import require_current
 from forge_gdpr.deadlines import LegalClock
 from forge_gdpr.errors import ExitCode, ForgeGdprError, GuardStoppedError, KeyRefusedError
-from forge_gdpr.forge.erasure import Erasure
+from forge_gdpr.forge.erasure import NOT_CALLED, Erasure
 from forge_gdpr.forge.gate import Gate, Halt, HaltedError
-from forge_gdpr.forge.shapes import User
-from forge_gdpr.identity import Directory
+from forge_gdpr.identity import DEFAULT_RULES, Directory, IdRules
 from forge_gdpr.queue import backlog, claims
+from forge_gdpr.run.absences import Absences
 from forge_gdpr.run.canary import Canary
 from forge_gdpr.run.claiming import Claimer, Job
 from forge_gdpr.run.clock import Clock
 from forge_gdpr.run.inbox import Inbox
 from forge_gdpr.run.opening import Limits, admit, close_run, guard, open_run, repair
 from forge_gdpr.run.pool import Pool
-from forge_gdpr.run.recorder import Recorder, Rules
+from forge_gdpr.run.recorder import Attempt, Recorder, Rules
 from forge_gdpr.run.summary import Summary, Tally
 from forge_gdpr.runids import RANDOM_BYTES, uuid7
 
@@ -44,6 +46,8 @@ _NAP_S: Final = 0.02
 #: How often ``run.progress`` is logged where no progress bar is shown.
 _PROGRESS_S: Final = 30.0
 
+Answer = TypeVar("Answer")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
@@ -59,6 +63,8 @@ class Order:
     max_attempts: int = 30
     max_runtime_s: float = 10_800.0
     legal: LegalClock = field(default_factory=LegalClock)
+    ids: IdRules = DEFAULT_RULES
+    account: Account = field(default_factory=Account)  #: that the API key reaches
     settings_digest: str = ""  #: of the settings in force, for certificates
     signing_key: SigningKey | None = None  #: None: the record goes on unsigned
 
@@ -104,6 +110,7 @@ def run(order: Order, around: Surroundings) -> Summary:
         lease_s=order.lease_s,
         max_attempts=order.max_attempts,
         legal=order.legal,
+        account=order.account,
         settings_digest=order.settings_digest,
         signing_key=order.signing_key,
     )
@@ -124,10 +131,12 @@ class _Night:
         self._tally = recorder.tally
         self._inbox = Inbox(recorder, around.gate)
         self._canary = Canary(order.limits.canary)
+        self._absences = Absences(recorder, order.limits)
+        self._cause: str | None = None  # why the run stopped early, for people
         self._low_water = order.concurrency * 2
         self._due = 0
         self._directory: Directory | None = None
-        self._directory_failed = False
+        self._no_directory: str | None = None  # why there is none
         self._stopping = False  # nothing more is claimed
         self._progress_s = 0.0
 
@@ -136,8 +145,8 @@ class _Night:
             repair(self._recorder)
             self._judge()
             admit(self._recorder)
-            if self._directory is None and not self._gate.halted and self._any_with_email():
-                self._fetch_directory()
+            if self._directory is None and not self._gate.halted:
+                self._read_directory(always=False)
             with Pool(self._erase, size=self._order.concurrency) as pool:
                 try:
                     self._work(pool)
@@ -154,51 +163,89 @@ class _Night:
         """Ask the guards; one of them needs to know how many users Forge has."""
         limits = self._order.limits
         if limits.max_share:
-            self._fetch_directory()
+            self._read_directory(always=True)
             if self._directory is None:
-                self._gate.halt(Halt.DIRECTORY)
+                self._halt(Halt.DIRECTORY, self._no_directory)
                 return
-        users = None if self._directory is None else len(self._directory)
+        users = None if self._directory is None else self._directory.users
         self._due = guard(self._recorder, limits, users=users)
 
     def _erase(self, job: Job) -> tuple[Job, Erasure]:
         # A thread has a log context of its own.
         run_id, request_id = self._recorder.rules.run_id, job.claimed.id
         with structlog.contextvars.bound_contextvars(run_id=run_id, request_id=request_id):
-            return job, self._around.eraser.erase(job.user_id)
+            return job, self._around.eraser.erase(job.user_id, email=job.email)
 
-    def _any_with_email(self) -> bool:
-        with reading(self._around.engine) as connection:
-            return backlog.any_with_email(connection, self._order.limits.due(self._clock.opened_at))
+    def _read_directory(self, *, always: bool) -> None:
+        """Read Forge's list for those who have an e-mail; nobody has one: only if ``always``.
 
-    def _fetch_directory(self) -> None:
-        """Fetch Forge's users, by a thread of its own, so that a signal is seen meanwhile.
-
-        If they can't be listed the requests that have an e-mail are left as they are; the others
+        If it can't be had, the requests that have an e-mail are left as they are; the others
         go on.
         """
+        with reading(self._around.engine) as connection:
+            due = self._order.limits.due(self._clock.opened_at)
+            user_ids, emails = backlog.wanted_by_email(connection, due)
+        if not (emails or always):
+            return
+        eraser = self._around.eraser
         try:
-            with Pool[str, list[User]](self._listed, size=1) as pool:
-                pool.submit("GET /user")
-                while not (listed := pool.take(_LOOK_S)):
-                    self._look_up()
-                    self._recorder.renew_if_due()
+            self._directory = self._asked(
+                lambda: eraser.read_directory(user_ids=user_ids, emails=emails)
+            )
         except KeyRefusedError:
             self._gate.halt(Halt.KEY_REFUSED)
         except (ForgeGdprError, HaltedError) as error:
-            self._directory_failed = True
+            self._no_directory = str(error)
             structlog.get_logger().warning("directory.unavailable", why=str(error))
-        else:
-            self._directory = Directory((user.id, user.email) for user in listed[0])
 
-    def _listed(self, _job: str) -> list[User]:
-        return self._around.eraser.list_users()
+    def _look(self) -> None:
+        """Look again for those whom Forge called absent, and judge them."""
+        if not len(self._absences):
+            return
+        sight = None
+        if not self._gate.halted:
+            question = self._absences.question()
+            try:
+                sight = self._asked(lambda: self._around.eraser.look(question))
+            except KeyRefusedError:
+                self._gate.halt(Halt.KEY_REFUSED)
+            except HaltedError:
+                pass  # nobody could look
+        if sight is None:
+            self._inbox.keep(self._absences.give_back())
+            return
+        settlement = self._absences.settle(sight)
+        self._canary.note_looks(settlement.concluded, settlement.present)
+        for attempt in settlement.attempts:
+            if attempt.absence is None:
+                self._inbox.keep([attempt])
+            else:
+                self._inbox.put(attempt)
+        if settlement.halt is not None:
+            self._halt(settlement.halt, settlement.cause)
+
+    def _asked(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask Forge in a thread of its own, so that a signal is seen and leases are renewed."""
+        with Pool[str, Answer](lambda _question: ask(), size=1) as pool:
+            pool.submit("one question")
+            while not (answers := pool.take(_LOOK_S)):
+                self._look_up()
+                self._recorder.renew_if_due()
+        return answers[0]
+
+    def _halt(self, reason: Halt, cause: str | None) -> None:
+        """Stop the run; a reason that was there before stays."""
+        if not self._gate.halted:
+            self._cause = cause
+        self._gate.halt(reason)
 
     def _work(self, pool: Pool[Job, tuple[Job, Erasure]]) -> None:
         claimer = Claimer(
             self._recorder,
             self._order.limits,
+            self._absences,
             batch=self._order.batch,
+            rules=self._order.ids,
             directory=self._directory,
         )
         ready: list[Job] = []  # claimed, and not handed out yet
@@ -214,24 +261,56 @@ class _Night:
                 self._gate.wait(_NAP_S)
             answers = pool.take(_LOOK_S if pool.outstanding else 0)
             for job, erasure in answers:
-                self._canary.note(erasure.verdict)
-                self._inbox.put(job.claimed, erasure)
+                self._take(Attempt(claimed=job.claimed, result=erasure), erasure)
+            if self._absences.are_enough(first=self._first_absences):
+                self._look()
             self._inbox.write_if_due(idle=not answers)
             self._recorder.renew_if_due()
+        self._finish()
+
+    def _take(self, attempt: Attempt, erasure: Erasure) -> None:
+        self._tally.calls += erasure.tries
+        self._canary.note(erasure)
+        if erasure.verdict is Verdict.ERASED:
+            self._absences.note_erasure()
+        if erasure.verdict is not Verdict.ABSENT:
+            self._inbox.put(attempt)
+            return
+        self._absences.put(attempt)
+        if self._absences.are_expected:
+            self._canary.note_looks(1, 0)
+
+    @property
+    def _first_absences(self) -> int | None:
+        """How many absences have to be judged before the canary goes on."""
+        expected = self._absences.are_expected
+        return None if self._canary.is_over or expected else self._canary.wanted
+
+    def _finish(self) -> None:
+        """Judge what could not be judged before the last answer had come."""
+        self._look()
+        if self._inbox.refusals and not self._gate.halted:
+            # Has Forge turned into a login page since it was last seen to work?
+            self._asked(self._around.eraser.prove_again)
         self._inbox.close()
-        if self._directory_failed:
-            self._gate.halt(Halt.DIRECTORY)
+        if self._no_directory is not None:
+            self._halt(Halt.DIRECTORY, self._no_directory)
+        if self._absences.unseen is not None:
+            self._halt(Halt.UNSEEN, self._absences.unseen)
 
     def _claim(self, claimer: Claimer, ready: list[Job], outstanding: int) -> None:
         """Claim what the workers will need soon; until the canary is over, one at a time."""
-        if self._canary.has_failed and self._due > self._tally.claimed:
-            self._gate.halt(Halt.CANARY)
-            self._stopping = True
+        if self._due > self._tally.claimed and not self._gate.halted:
+            if self._canary.has_failed:
+                self._gate.halt(Halt.CANARY)
+            elif self._canary.is_alone:
+                self._gate.halt(Halt.UNREACHABLE)
+            self._stopping = self._stopping or self._gate.halted
         if self._stopping or claimer.exhausted:
             return
         waiting = outstanding + len(ready)
         if not self._canary.is_over:
-            ready += claimer.claim(1) if waiting == 0 else []
+            ready += claimer.claim_first() if waiting == 0 else []
         elif waiting <= self._low_water:
             ready += claimer.claim()
 
@@ -247,7 +326,7 @@ class _Night:
             if job.claimed.id in claimed:
                 pool.submit(job)
             else:
-                self._inbox.put(job.claimed, Erasure(verdict=None))
+                self._inbox.keep([Attempt(claimed=job.claimed, result=NOT_CALLED)])
 
     def _look_up(self) -> None:
         """See to what comes from outside: a signal, the time, a halt."""
@@ -292,6 +371,7 @@ class _Night:
             next_due_on=standing.next_due_on,
             at_risk=standing.at_risk + missed,
             halt=self._gate.halt_reason,
+            cause=self._cause or self._gate.cause(tally.calls),
             signal=self._around.stop.signal,
         )
         figures: dict[str, Json] = {
@@ -302,6 +382,8 @@ class _Night:
             "exit_code": int(summary.exit_code),
             "pace": pace,  # requests a night, for `status`; 0: this night says nothing of it
         }
+        if summary.halt is not None and summary.cause is not None:
+            figures["cause"] = summary.cause
         stopped = None if summary.halt is None else summary.halt.value
         checkpoint = self._close(stopped=stopped, figures=figures)
         if summary.exit_code != ExitCode.OK:

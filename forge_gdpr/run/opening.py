@@ -45,6 +45,7 @@ class Limits:
     cool_off_days: int
     limit: int | None = None
     expected: int | None = None
+    expect_absent: int | None = None  #: so many may be closed as absent, whoever's account it is
     reason: str | None = None  #: why the guards are overridden tonight: a code
     max_share: float = 0.0
     spike_factor: float = 0.0
@@ -73,6 +74,7 @@ def open_run(engine: Engine, clock: Clock, rules: Rules, limits: Limits, *, vers
         "version": version,
         "subject_key": rules.subject_key.id,
         "settings": rules.settings_digest,
+        "account": rules.account.fingerprint,
     }
     if limits.limit is not None:
         details["limit"] = limits.limit

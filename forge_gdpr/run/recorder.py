@@ -18,7 +18,7 @@ from forge_gdpr.database.engine import writing
 from forge_gdpr.database.tables import runs
 from forge_gdpr.errors import DatabaseError
 from forge_gdpr.forge.erasure import Erasure
-from forge_gdpr.lifecycle import Reason, Status
+from forge_gdpr.lifecycle import Outcome, Status
 from forge_gdpr.pseudonyms import aliases
 from forge_gdpr.queue import claims
 from forge_gdpr.queue.admission import public_reference
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from forge_gdpr.absence import Absence, Account
     from forge_gdpr.chain import Json
     from forge_gdpr.checkpoints import SigningKey
     from forge_gdpr.deadlines import LegalClock
@@ -49,6 +50,8 @@ class Attempt:
     claimed: Claimed
     result: Erasure | Settled
     counts: bool = True
+    later: bool = False  #: if it is given back, this run does not take it again
+    absence: Absence | None = None  #: by what it was shown that the person is not at Forge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +64,7 @@ class Rules:
     lease_s: float
     max_attempts: int
     legal: LegalClock
+    account: Account
     settings_digest: str = ""
     signing_key: SigningKey | None = None
 
@@ -149,7 +153,7 @@ class Recorder:
             past = known.get(claimed.id, Past())
             # This attempt is among the unfinished; another one may have reached Forge.
             outcome = outcome_of(result, reached_before=past.reached or past.unfinished > 1)
-            reason = Reason.STILL_PRESENT if result.still_present else None
+            reason = result.reason
             asked_s = result.retry_after_s
         else:
             outcome, reason = result.outcome, result.reason
@@ -157,6 +161,7 @@ class Recorder:
             claimed,
             outcome,
             counts=attempt.counts,
+            later=attempt.later,
             now=self.clock.now(),
             opened_at=self.clock.opened_at,
             max_attempts=rules.max_attempts,
@@ -195,7 +200,7 @@ class Recorder:
             details["late"] = True
         result = attempt.result
         if isinstance(result, Erasure):
-            details["reached"] = result.reached or result.http_status is not None
+            details["reached"] = result.may_have_erased
             details["tries"] = result.tries
             details["steps"] = [
                 {"name": step.name, "http_status": step.http_status, "tries": step.tries}
@@ -223,6 +228,12 @@ class Recorder:
         }
         if also:
             details["also"] = also
+        if isinstance(attempt.result, Erasure):
+            details["steps"] = [step.name for step in attempt.result.steps]
+        if attempt.absence is not None:
+            details["absence"] = attempt.absence.as_json()
+        if conclusion.outcome is Outcome.ERASED:
+            details["account"] = self.rules.account.fingerprint
         return self._entry(EventName.REQUEST_CLOSED, attempt, conclusion, details)
 
     def _count(self, conclusion: Conclusion) -> None:

@@ -14,21 +14,30 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date, datetime
 
-#: What to type when a run stopped early, for the engine on duty.
+#: What to type when a run stopped early, for the engineer on duty.
 ADVICE: Final[Mapping[Halt, str]] = {
     Halt.SIGNAL: "stopped by a signal: what was in flight is recorded, the rest is untouched",
     Halt.KEY_REFUSED: "Forge refuses the API key: check FORGE_GDPR_API_KEY, then run again",
     Halt.BREAKER: "Forge failed too often in a row: see whether it is up, then run again",
     Halt.UNREACHABLE: "Forge can't be reached: check the network, FORGE_GDPR_BASE_URL and"
     " FORGE_GDPR_PROXY, then run again",
+    Halt.OUTAGE: "Forge failed at every call: see whether it is up, then run again",
+    Halt.REFUSALS: "Forge gave the same refusal again and again, so it is nobody's own: check what"
+    " this API key may do, and what stands between here and Forge, with 'forge-gdpr doctor'",
     Halt.UNPROVED: "nothing shows that this is Forge: check FORGE_GDPR_BASE_URL with"
     " 'forge-gdpr users list', then run again",
+    Halt.ACCOUNT: "nothing shows that this account is yours, so nobody was closed as absent: check"
+    " FORGE_GDPR_API_KEY and FORGE_GDPR_BASE_URL; if they are right, set"
+    " FORGE_GDPR_SENTINEL_USER_ID to a user of yours ('forge-gdpr users create'), or run once with"
+    " --expect-absent N --reason CODE",
+    Halt.UNSEEN: "for some requests nobody can say whether the person is at Forge: they are left"
+    " as they were; see 'forge-gdpr doctor', or name these people by user id",
     Halt.CERTIFICATE: "the server's TLS certificate is not trusted: check FORGE_GDPR_BASE_URL"
     " and FORGE_GDPR_CA_FILE, then run again",
-    Halt.DIRECTORY: "Forge's list of users can't be fetched: requests with an e-mail are left as"
-    " they were; see 'forge-gdpr users list', then run again",
-    Halt.CANARY: "the first deletions failed, so the others were not begun: see why with"
-    " 'forge-gdpr requests list --status review', or run once with FORGE_GDPR_CANARY=0",
+    Halt.DIRECTORY: "Forge's list of users can't be used: requests with an e-mail are left as"
+    " they were; see 'forge-gdpr doctor', then run again",
+    Halt.CANARY: "Forge refused the first deletions, so the others were not begun: see why with"
+    " 'forge-gdpr requests list --status review', then run again",
     Halt.DATABASE: "the database failed: what was in flight is repaired by the next run",
 }
 
@@ -36,7 +45,11 @@ _HALT_CODES: Final[Mapping[Halt, ExitCode]] = {
     Halt.KEY_REFUSED: ExitCode.KEY_REFUSED,
     Halt.BREAKER: ExitCode.FORGE_UNAVAILABLE,
     Halt.UNREACHABLE: ExitCode.FORGE_UNAVAILABLE,
+    Halt.OUTAGE: ExitCode.FORGE_UNAVAILABLE,
+    Halt.REFUSALS: ExitCode.FORGE_UNAVAILABLE,
     Halt.UNPROVED: ExitCode.FORGE_UNAVAILABLE,
+    Halt.UNSEEN: ExitCode.FORGE_UNAVAILABLE,
+    Halt.ACCOUNT: ExitCode.GUARD_STOPPED,
     Halt.CERTIFICATE: ExitCode.FORGE_UNAVAILABLE,
     Halt.DIRECTORY: ExitCode.FORGE_UNAVAILABLE,
     Halt.CANARY: ExitCode.GUARD_STOPPED,
@@ -77,6 +90,7 @@ class Summary:
     at_risk: int
     halt: Halt | None
     signal: int | None
+    cause: str | None = None  #: why it stopped early, with numbers; names nobody
     checkpoint: str | None = None  #: signed when the run closed
 
     @property
@@ -106,7 +120,9 @@ class Summary:
     @property
     def advice(self) -> str | None:
         """Why the run stopped early and what to do, for the engineer on duty."""
-        return None if self.halt is None else ADVICE[self.halt]
+        if self.halt is None:
+            return None
+        return f"{f'{self.cause}; ' if self.cause else ''}{ADVICE[self.halt]}"
 
     def as_json(self) -> dict[str, Any]:
         """Return it for machines: the same figures as the table."""
@@ -127,6 +143,7 @@ class Summary:
             "next_due_on": None if self.next_due_on is None else self.next_due_on.isoformat(),
             "at_risk": self.at_risk,
             "stopped": None if self.halt is None else self.halt.value,
+            "cause": self.cause,
             "exit_code": int(self.exit_code),
             "checkpoint": self.checkpoint,
         }

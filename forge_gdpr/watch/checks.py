@@ -15,12 +15,7 @@ from forge_gdpr.database import schema
 from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.engine import reading, writing
 from forge_gdpr.database.tables import audit_events, deletion_requests, runs
-from forge_gdpr.errors import (
-    ExitCode,
-    ForgeGdprError,
-    ForgeRejectedError,
-    NotFoundError,
-)
+from forge_gdpr.errors import ExitCode, ForgeGdprError
 from forge_gdpr.watch.findings import Finding, failure, warning
 from forge_gdpr.watch.status import last_good
 
@@ -30,7 +25,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from forge_gdpr.forge.client import ForgeClient
     from forge_gdpr.pseudonyms import Keyring
 
 #: Leases and Retry-After bear such a difference; a date of receipt should not.
@@ -100,7 +94,7 @@ def subject_key(engine: Engine, keys: Keyring) -> Finding:
 def database_clock(engine: Engine, *, now: datetime) -> Finding:
     """See whether this machine's clock is the database's."""
     with reading(engine) as connection:
-        return _compared("database clock", database_now(connection), now, "the database's")
+        return compared("database clock", database_now(connection), now, "the database's")
 
 
 def last_run(engine: Engine, *, now: datetime, max_age_h: float) -> Finding:
@@ -136,33 +130,14 @@ def disk(folder: Path) -> Finding:
     return Finding(name="disk", said=said)
 
 
-def forge(client: ForgeClient, *, now: Callable[[], datetime]) -> list[Finding]:
-    """See whether key, host and path are right: one authenticated list; and compare the clocks."""
-    try:
-        greeting = client.greet()
-    except (NotFoundError, ForgeRejectedError):
-        return [
-            failure(
-                "forge",
-                "Forge's list of users is not at FORGE_GDPR_BASE_URL: check its path",
-                ExitCode.FORGE_UNAVAILABLE,
-            )
-        ]
-    except ForgeGdprError as error:
-        return [failure("forge", str(error), error.exit_code)]
-    found = [Finding(name="forge", said=f"accepts the key and has {greeting.users} users")]
-    if greeting.date is None:
-        return [*found, warning("forge clock", "Forge's answer has no readable Date")]
-    return [*found, _compared("forge clock", greeting.date, now(), "Forge's")]
-
-
-def _others_may(path: Path) -> bool:
-    return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
-
-
-def _compared(name: str, theirs: datetime, ours: datetime, whose: str) -> Finding:
+def compared(name: str, theirs: datetime, ours: datetime, whose: str) -> Finding:
+    """Return what a difference of two clocks means; ``whose`` clock shows ``theirs``."""
     ahead_s = (ours - theirs).total_seconds()
     if abs(ahead_s) <= MOST_CLOCK_SKEW.total_seconds():
         return Finding(name=name, said=f"{abs(ahead_s):.0f} s from this machine's")
     way = "ahead of" if ahead_s > 0 else "behind"
     return warning(name, f"this machine is {abs(ahead_s):.0f} s {way} {whose}: is NTP running?")
+
+
+def _others_may(path: Path) -> bool:
+    return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))

@@ -5,14 +5,24 @@ from builders import moderately
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forge_gdpr.answers import NEEDS_PROOF, TRANSIENT_STATUSES, Reply, Verdict, judge
+from forge_gdpr.answers import (
+    REFUSALS,
+    TRANSIENT_STATUSES,
+    Reply,
+    Verdict,
+    judge,
+    judge_logs,
+    judge_presence,
+)
 
 SUCCESS = b'{"success": true}'
 PAGE = b"<!DOCTYPE html><title>Sign in</title>"
 
 #: The contract's table by hand: the exceptions, then the class.
 SINGLE = {
+    200: Verdict.ERASED,
     202: Verdict.ACCEPTED,
+    204: Verdict.ERASED,
     401: Verdict.KEY_REFUSED,
     403: Verdict.FORBIDDEN,
     404: Verdict.ABSENT,
@@ -27,7 +37,7 @@ SINGLE = {
 }
 CLASSES = {
     1: Verdict.UNEXPECTED,
-    2: Verdict.ERASED,
+    2: Verdict.UNEXPECTED,
     3: Verdict.UNEXPECTED,
     4: Verdict.REJECTED,
     5: Verdict.UNEXPECTED,
@@ -42,11 +52,8 @@ def test_every_status_has_its_verdict() -> None:
 
 @pytest.mark.parametrize("body", [PAGE, b"", b'{"success": false}'], ids=["page", "none", "false"])
 def test_a_body_that_does_not_confirm_spoils_only_a_success(body: bytes) -> None:
-    unconfirmed = {
-        status: Verdict.UNEXPECTED for status in range(200, 300) if status not in {202, 204}
-    }
-    found = {status: judge(Reply(status=status, body=body)) for status in range(100, 600)}
-    assert found == EXPECTED | unconfirmed
+    verdicts = {status: judge(Reply(status=status, body=body)) for status in range(100, 600)}
+    assert verdicts == EXPECTED | {200: Verdict.UNEXPECTED}
 
 
 @pytest.mark.parametrize("status", [-1, 0, 99, 600, 999])
@@ -58,14 +65,33 @@ def test_a_status_that_is_none_is_unexpected(status: int) -> None:
     ("body", "verdict"),
     [
         pytest.param(SUCCESS, Verdict.ERASED, id="documented"),
-        pytest.param(b'{"message": "Success"}', Verdict.ERASED, id="the logs call"),
-        pytest.param(b"{}", Verdict.ERASED, id="empty object"),
-        pytest.param(b"[]", Verdict.ERASED, id="list"),
-        pytest.param(b'"ok"', Verdict.ERASED, id="text"),
-        pytest.param(b"null", Verdict.ERASED, id="null"),
-        pytest.param(b"false", Verdict.ERASED, id="false alone says nothing about success"),
-        pytest.param(b'{"a": {"success": false}}', Verdict.ERASED, id="false somewhere else"),
+        pytest.param(b'{"success": true, "id": 7}', Verdict.ERASED, id="and more"),
         pytest.param(b'\xef\xbb\xbf{"success": true}', Verdict.ERASED, id="byte order mark"),
+        *(
+            pytest.param(body, Verdict.UNEXPECTED, id=body.decode())
+            for body in (
+                b'{"message": "Success"}',
+                b'{"error": "not allowed"}',
+                b"{}",
+                b"[]",
+                b"null",
+                b"false",
+                b"true",
+                b"0",
+                b'"Unauthorized"',
+                b'"success"',
+                b'{"message": "User not found"}',
+                b'{"ok": true}',
+                b'{"ok": false}',
+                b'{"statusCode": 500}',
+                b'{"a": {"success": true}}',
+                b'[{"success": true}]',
+                b'{"Success": true}',
+                b'{"success": [true]}',
+                b'{"success": false, "success": true}',
+                b'{"success": true, "success": true}',
+            )
+        ),
         pytest.param(b'{"success": false}', Verdict.UNEXPECTED, id="false"),
         pytest.param(b'{"success": null}', Verdict.UNEXPECTED, id="neither"),
         pytest.param(b'{"success": 0}', Verdict.UNEXPECTED, id="zero"),
@@ -85,11 +111,66 @@ def test_a_status_that_is_none_is_unexpected(status: int) -> None:
         ),
     ],
 )
-@pytest.mark.parametrize("status", [200, 201, 299])
-def test_a_success_must_be_confirmed_by_its_body(
-    status: int, body: bytes, verdict: Verdict
+def test_a_success_must_be_confirmed_by_its_body(body: bytes, verdict: Verdict) -> None:
+    assert judge(Reply(status=200, body=body)) is verdict
+
+
+@pytest.mark.parametrize("status", [201, 203, 205, 206, 207, 226, 299])
+@pytest.mark.parametrize("body", [SUCCESS, b'{"message": "Success"}'])
+def test_no_other_success_erases(status: int, body: bytes) -> None:
+    assert judge(Reply(status=status, body=body)) is Verdict.UNEXPECTED
+    assert judge_logs(Reply(status=status, body=body)) is Verdict.UNEXPECTED
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        (SUCCESS, Verdict.ERASED),
+        (b'{"message": "Success"}', Verdict.ERASED),
+        (b'{"message": "success"}', Verdict.UNEXPECTED),
+        (b'{"message": "Success", "failed": 3}', Verdict.UNEXPECTED),
+        (b'{"message": "User not found"}', Verdict.UNEXPECTED),
+        (b'"Success"', Verdict.UNEXPECTED),
+        (b"{}", Verdict.UNEXPECTED),
+        (PAGE, Verdict.UNEXPECTED),
+    ],
+)
+def test_logs_are_erased_by_either_documented_answer(body: bytes, verdict: Verdict) -> None:
+    assert judge_logs(Reply(status=200, body=body)) is verdict
+
+
+def test_logs_and_account_agree_on_every_other_status() -> None:
+    verdicts = {status: judge_logs(Reply(status=status, body=SUCCESS)) for status in EXPECTED}
+    assert verdicts == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "verdict"),
+    [
+        (200, b'{"_id": "61ab8f99251cba0014437326"}', None),
+        (200, b'{"_id": "61AB8F99251CBA0014437326", "workflows": null}', None),
+        (200, b'{"_id": "61ab8f99251cba0014437327"}', Verdict.UNEXPECTED),
+        (200, b'{"userId": "61ab8f99251cba0014437326"}', Verdict.UNEXPECTED),
+        (200, b'{"_id": 61}', Verdict.UNEXPECTED),
+        (200, SUCCESS, Verdict.UNEXPECTED),
+        (200, b"[]", Verdict.UNEXPECTED),
+        (200, PAGE, Verdict.UNEXPECTED),
+        (201, b'{"_id": "61ab8f99251cba0014437326"}', Verdict.UNEXPECTED),
+        (202, b"{}", Verdict.UNEXPECTED),
+        (204, b"", Verdict.UNEXPECTED),
+        (302, b"", Verdict.UNEXPECTED),
+        (401, b"", Verdict.KEY_REFUSED),
+        (403, b"", Verdict.FORBIDDEN),
+        (404, b'{"_id": "61ab8f99251cba0014437326"}', Verdict.ABSENT),
+        (410, b"", Verdict.ABSENT),
+        (405, b"", Verdict.REJECTED),
+        (503, b"", Verdict.TRANSIENT),
+    ],
+)
+def test_a_look_shows_the_user_or_nothing(
+    status: int, body: bytes, verdict: Verdict | None
 ) -> None:
-    assert judge(Reply(status=status, body=body)) is verdict
+    assert judge_presence(Reply(status=status, body=body), "61ab8f99251cba0014437326") is verdict
 
 
 def test_a_success_that_was_cut_off_is_not_believed() -> None:
@@ -122,20 +203,17 @@ def test_json_is_read_only_when_it_is_whole() -> None:
 
 
 def test_a_plain_reply_has_nothing_but_a_status() -> None:
-    assert Reply(status=204) == Reply(status=204, body=b"", cut=False, retry_after=None, date=None)
+    assert Reply(status=204) == Reply(
+        status=204, body=b"", cut=False, retry_after=None, date=None, partial=None
+    )
 
 
 def test_transient_statuses_are_the_contracts() -> None:
     assert {408, 425, 429, 500, 502, 503, 504} == TRANSIENT_STATUSES
 
 
-def test_what_a_wrong_address_could_say_needs_proof() -> None:
-    assert {
-        Verdict.ABSENT,
-        Verdict.UNEXPECTED,
-        Verdict.REJECTED,
-        Verdict.FORBIDDEN,
-    } == NEEDS_PROOF
+def test_what_a_wrong_address_could_say_is_a_refusal() -> None:
+    assert {Verdict.UNEXPECTED, Verdict.REJECTED, Verdict.FORBIDDEN} == REFUSALS
 
 
 def test_the_verdicts_have_their_names() -> None:
