@@ -7,6 +7,7 @@ from enum import Enum, auto
 from itertools import chain
 from typing import Final
 
+from forge_gdpr.sandbox.codings import Encoding, bomb, encoded
 from forge_gdpr.sandbox.faults import Fault, FaultKind
 from forge_gdpr.sandbox.wire import Answer, encoded_body, encoded_head
 
@@ -16,6 +17,23 @@ _LOGIN_PAGE: Final = (
     "<!DOCTYPE html><html><head><title>Sign in</title></head>"
     '<body><form action="/login" method="post"><input name="email"></form></body></html>'
 )
+
+#: The kinds whose answer, as ``Simulator`` makes it, goes out in one piece.
+_OWN: Final = frozenset(
+    {
+        FaultKind.SLOW,
+        FaultKind.ENCODED,
+        FaultKind.LIE,
+        FaultKind.PAGE,
+        FaultKind.ODD_ENTRIES,
+    }
+)
+
+#: What a gzip bomb unpacks to if nobody says.
+_BOMB_BYTES: Final = 1024**3
+
+#: The JSON around the padding of a body that is too large.
+_PADDED: Final = (b'{"success": true, "padding": "', b'"}')
 
 
 class Ending(Enum):
@@ -62,7 +80,8 @@ def whole(answer: Answer, envelope: Envelope) -> Delivery:
 
 def faulty(fault: Fault, answer: Answer, envelope: Envelope) -> Delivery:
     """Return what ``fault`` makes of ``answer``, Forge's own (unused where it says otherwise)."""
-    own = replace(answer, headers=answer.headers + fault.headers)
+    plain = replace(answer, headers=answer.headers + fault.headers)
+    own = _coded(plain, fault)
     match fault.kind:
         case FaultKind.RESET_BEFORE | FaultKind.ANSWER_LOST:
             return Delivery(parts=(), status=None, ending=Ending.RESET, wait_s=fault.delay_s)
@@ -73,10 +92,12 @@ def faulty(fault: Fault, answer: Answer, envelope: Envelope) -> Delivery:
         case FaultKind.TRUNCATED | FaultKind.GARBAGE:
             return _broken(own, fault, envelope)
         case FaultKind.HUGE_BODY:
-            return _huge(own, fault, envelope)
+            return _huge(plain, fault, envelope)
+        case FaultKind.GZIP_BOMB:
+            return _bomb(plain, fault, envelope)
         case kind:
-            said = own if kind is FaultKind.SLOW else substitute(fault)
-            return replace(whole(said, envelope), wait_s=fault.delay_s)
+            final = own if kind in _OWN else _coded(substitute(fault), fault)
+            return replace(whole(final, envelope), wait_s=fault.delay_s)
 
 
 def substitute(fault: Fault) -> Answer:
@@ -116,27 +137,57 @@ def _broken(answer: Answer, fault: Fault, envelope: Envelope) -> Delivery:
     """Return half of Forge's own answer, or something that is no answer at all."""
     if fault.kind is FaultKind.TRUNCATED:
         head = encoded_head(answer, date=envelope.date, close=envelope.close)
-        data = head + answer.body[: len(answer.body) // 2]
+        body = encoded_body(answer, method=envelope.method)
+        data = head + body[: len(body) // 2]
     else:
         data = (_GARBAGE if fault.body is None else fault.body).encode()
     return Delivery(parts=(data,), status=None, ending=Ending.CLOSE, wait_s=fault.delay_s)
 
 
+def _coded(answer: Answer, fault: Fault) -> Answer:
+    """Return the answer in the coding of the fault, if it has one."""
+    encoding = fault.encoding
+    if encoding is None:
+        if fault.kind is not FaultKind.ENCODED:
+            return answer
+        encoding = Encoding.GZIP
+    body, name = encoded(answer.body, encoding)
+    return replace(answer, body=body, headers=(*answer.headers, ("Content-Encoding", name)))
+
+
 def _huge(answer: Answer, fault: Fault, envelope: Envelope) -> Delivery:
     """Return an answer that is valid JSON of ``size_bytes``, or JSON whose string never ends."""
-    answer = replace(answer, status=200)
-    start, end = b'{"success": true, "padding": "', b'"}'
-    ending = Ending.CLOSE if envelope.close else Ending.KEEP
+    start, end = _PADDED
     if fault.size_bytes is None:
-        head = encoded_head(answer, date=envelope.date, close=envelope.close, length=-1)
-        parts: Iterable[bytes] = chain([head + _chunk(start)], _endless(_chunk(_BLOCK)))
-        status = None
-    else:
-        length = max(fault.size_bytes, len(start + end))
-        head = encoded_head(answer, date=envelope.date, close=envelope.close, length=length)
-        parts = chain([head + start], _filling(length - len(start + end)), [end])
-        status = 200
-    return Delivery(parts=parts, status=status, ending=ending, wait_s=fault.delay_s)
+        parts = chain([_chunk(start)], _endless(_chunk(_BLOCK)))
+        return _large(answer, fault, envelope, parts=parts, length=-1)
+    length = max(fault.size_bytes, len(start + end))
+    parts = chain([start], _filling(length - len(start + end)), [end])
+    return _large(answer, fault, envelope, parts=parts, length=length)
+
+
+def _bomb(answer: Answer, fault: Fault, envelope: Envelope) -> Delivery:
+    """Return an answer that is small on the wire and unpacks to valid JSON of ``size_bytes``."""
+    size_bytes = _BOMB_BYTES if fault.size_bytes is None else fault.size_bytes
+    start, end = _PADDED
+    length, parts = bomb(start, b"x", end, size_bytes=size_bytes)
+    answer = replace(answer, headers=(*answer.headers, ("Content-Encoding", "gzip")))
+    return _large(answer, fault, envelope, parts=parts, length=length)
+
+
+def _large(
+    answer: Answer, fault: Fault, envelope: Envelope, *, parts: Iterable[bytes], length: int
+) -> Delivery:
+    """Return a 200 whose body is made as it is sent; with length -1 it is chunked and endless."""
+    answer = replace(answer, status=200)
+    head = encoded_head(answer, date=envelope.date, close=envelope.close, length=length)
+    bodiless = envelope.method == "HEAD"
+    return Delivery(
+        parts=[head] if bodiless else chain([head], parts),
+        status=None if length < 0 and not bodiless else 200,
+        ending=Ending.CLOSE if envelope.close else Ending.KEEP,
+        wait_s=fault.delay_s,
+    )
 
 
 def _chunk(data: bytes) -> bytes:

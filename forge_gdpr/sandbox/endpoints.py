@@ -12,9 +12,9 @@ Endpoint = Literal["user", "users", "token", "logs"]
 
 #: Every endpoint with the methods it takes; any other method is answered with 405.
 METHODS: Final[dict[Endpoint, tuple[str, ...]]] = {
-    "users": ("GET", "POST"),
-    "user": ("GET", "PATCH", "DELETE"),
-    "token": ("GET",),
+    "users": ("GET", "HEAD", "POST"),
+    "user": ("GET", "HEAD", "PATCH", "DELETE"),
+    "token": ("GET", "HEAD"),
     "logs": ("DELETE",),
 }
 

@@ -1,17 +1,18 @@
-"""What can go wrong at Forge, for which requests, and how a file says so. Pure.
+"""What can go wrong at Forge, and for which requests. Pure.
 
 A fault either answers something else instead of Forge, and then nothing happens to the users, or
-it spoils the delivery of Forge's own answer, and then the effect has taken place (``EFFECTIVE``).
+it spoils Forge's own answer or its delivery, and then the effect has taken place (``EFFECTIVE``).
 """
 
-import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum, unique
-from typing import Any, Final
+from typing import Final
 
+from forge_gdpr.sandbox.codings import Encoding
 from forge_gdpr.sandbox.endpoints import METHODS, Endpoint
+from forge_gdpr.sandbox.userlist import ODD_ENTRIES, PLAIN, Hint, Oddity, Paging, Placement
 
 _KNOWN_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -30,6 +31,7 @@ class FaultKind(StrEnum):
     NOT_SUCCESS = "not_success"  #: 200 with {"success": false}
     EMPTY = "empty"  #: 200 with an empty body
     GARBAGE = "garbage"  #: bytes that are not HTTP, then the end of the connection
+    LIE = "lie"  #: DELETE only: the documented success, and nothing is deleted
 
     # The request takes effect; its answer doesn't arrive as it should.
     STATUS_AFTER = "status_after"  #: this status all the same: a 502 after a real deletion
@@ -40,6 +42,10 @@ class FaultKind(StrEnum):
     DRIP_BODY = "drip_body"  #: its head at once, then its body byte by byte
     TRUNCATED = "truncated"  #: half of its body, then the end of the connection
     HUGE_BODY = "huge_body"  #: 200 with ``size_bytes`` of JSON; without a size it never ends
+    ENCODED = "encoded"  #: the right answer in the coding ``encoding``; gzip if none is named
+    GZIP_BOMB = "gzip_bomb"  #: 200 with gzip that unpacks to ``size_bytes`` of JSON, or to 1 GiB
+    PAGE = "page"  #: the list only: ``page_size`` users of it, with a ``hint`` or without
+    ODD_ENTRIES = "odd_entries"  #: the list only: with ``entries`` and ``extra`` keys in it
 
 
 #: The kinds that let the request take effect.
@@ -53,8 +59,19 @@ EFFECTIVE: Final = frozenset(
         FaultKind.DRIP_BODY,
         FaultKind.TRUNCATED,
         FaultKind.HUGE_BODY,
+        FaultKind.ENCODED,
+        FaultKind.GZIP_BOMB,
+        FaultKind.PAGE,
+        FaultKind.ODD_ENTRIES,
     }
 )
+
+#: The kinds that only some requests can meet, and the methods and endpoints of those.
+_ONLY: Final[Mapping[FaultKind, tuple[frozenset[str], frozenset[Endpoint]]]] = {
+    FaultKind.LIE: (frozenset({"DELETE"}), frozenset({"user", "logs"})),
+    FaultKind.PAGE: (frozenset({"GET", "HEAD"}), frozenset({"users"})),
+    FaultKind.ODD_ENTRIES: (frozenset({"GET", "HEAD"}), frozenset({"users"})),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +93,21 @@ class Fault:
     headers: tuple[tuple[str, str], ...] = ()  #: added to the answer, or replacing its own
     body: str | None = None  #: in place of the body that is the kind's own
     delay_s: float = 0.0  #: between two bytes of a drip, else before the answer (or the reset)
-    size_bytes: int | None = None  #: of ``huge_body``; None: endless
+    size_bytes: int | None = None  #: of ``huge_body`` (None: endless) or ``gzip_bomb``, unpacked
+    encoding: Encoding | None = None  #: of any answer with a body that is sent as a whole
+    page_size: int = 10  #: users in a ``page``
+    hint: Hint = Hint.NONE  #: what a ``page`` says of the rest
+    #: Of ``odd_entries``: raw JSON values; None: some of each sort.
+    entries: Sequence[object] | None = field(default=None, hash=False)
+    placement: Placement = Placement.APPEND  #: where ``entries`` stand
+    extra: Mapping[str, object] = field(default_factory=dict, hash=False)  #: keys beside ``data``
 
     def __post_init__(self) -> None:
         """Refuse a fault that could never strike or would break the sandbox itself."""
+        methods, endpoints = _ONLY.get(self.kind, (_KNOWN_METHODS, METHODS))
         rules = {
-            "method": self.method is None or self.method in _KNOWN_METHODS,
-            "path": self.path is None or self.path in METHODS,
+            "method": self.method is None or self.method in methods,
+            "path": self.path is None or self.path in endpoints,
             "skip": self.skip >= 0,
             "count": self.count is None or self.count >= 1,
             "probability": 0.0 <= self.probability <= 1.0,
@@ -93,125 +118,34 @@ class Fault:
             ),
             "delay_s": math.isfinite(self.delay_s) and self.delay_s >= 0.0,
             "size_bytes": self.size_bytes is None or self.size_bytes >= 0,
+            "page_size": self.page_size >= 0,
         }
-        for field, holds in rules.items():
+        for name, holds in rules.items():
             if not holds:
-                raise ValueError(f"field {field}: {getattr(self, field)!r} is out of range")
+                raise ValueError(f"field {name}: {getattr(self, name)!r} is out of range")
 
     def matches(self, *, method: str, path: Endpoint | None, user_id: str | None) -> bool:
         """Say whether it is meant for such a request."""
+        if self.kind in _ONLY:
+            methods, endpoints = _ONLY[self.kind]
+            if method not in methods or path not in endpoints:
+                return False
         return (
             (self.method is None or self.method == method)
             and (self.path is None or self.path == path)
             and (self.user_id is None or self.user_id == user_id)
         )
 
+    def paging(self, otherwise: Paging) -> Paging:
+        """Return how much of the list is in an answer that it strikes."""
+        if self.kind is FaultKind.PAGE:
+            return Paging(size=self.page_size, hint=self.hint)
+        return otherwise
 
-def parse_faults(text: str) -> tuple[Fault, ...]:
-    """Return the faults that ``text`` lists as JSON: a list of objects, one object, or JSON lines.
-
-    The fields are those of ``Fault``, with ``headers`` as an object of strings. Blank text is no
-    faults.
-
-    Raises:
-        ValueError: the message names the entry, counted from 1, and the field.
-    """
-    return tuple(_fault(number, entry) for number, entry in enumerate(_entries(text), start=1))
-
-
-def _entries(text: str) -> list[object]:
-    """Return the values of a JSON list, of one JSON value or of JSON lines."""
-    try:
-        whole = json.loads(text)
-    except ValueError as error:
-        if text.lstrip().startswith("["):
-            raise ValueError(f"the list of faults is not JSON: {error}") from None
-        lines = [line for line in text.splitlines() if line.strip()]
-        return [_line(number, line) for number, line in enumerate(lines, start=1)]
-    return whole if isinstance(whole, list) else [whole]
-
-
-def _line(number: int, line: str) -> object:
-    try:
-        value: object = json.loads(line)
-    except ValueError as error:
-        raise ValueError(f"fault {number}: not JSON: {error}") from None
-    return value
-
-
-def _fault(number: int, entry: object) -> Fault:
-    """Return the fault that one JSON value describes."""
-    try:
-        return Fault(**_values(entry))
-    except ValueError as error:
-        raise ValueError(f"fault {number}: {error}") from None
-
-
-def _values(entry: object) -> dict[str, Any]:
-    """Return the fields of one JSON value, each of its right type."""
-    if not isinstance(entry, dict):
-        raise ValueError(f"{entry!r} is not an object")  # noqa: TRY004  the value is wrong, not the code
-    for field in entry:
-        if field not in _READERS:
-            raise ValueError(f"field {field}: there is no such field")
-    if "kind" not in entry:
-        raise ValueError("field kind: is missing")
-    return {field: _READERS[field](field, value) for field, value in entry.items()}
-
-
-def _kind(field: str, value: object) -> FaultKind:
-    try:
-        return FaultKind(str(value))
-    except ValueError:
-        raise ValueError(f"field {field}: {value!r} is none of {', '.join(FaultKind)}") from None
-
-
-def _path(field: str, value: object) -> object:
-    if value is None or (isinstance(value, str) and value in METHODS):
-        return value
-    raise ValueError(f"field {field}: {value!r} is none of {', '.join(METHODS)}")
-
-
-def _text(field: str, value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    raise ValueError(f"field {field}: {value!r} is not a string")
-
-
-def _whole(field: str, value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise ValueError(f"field {field}: {value!r} is not a whole number")
-
-
-def _whole_or_null(field: str, value: object) -> int | None:
-    return None if value is None else _whole(field, value)
-
-
-def _number(field: str, value: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    raise ValueError(f"field {field}: {value!r} is not a number")
-
-
-def _headers(field: str, value: object) -> tuple[tuple[str, str], ...]:
-    if isinstance(value, dict) and all(isinstance(text, str) for text in value.values()):
-        return tuple(value.items())
-    raise ValueError(f"field {field}: {value!r} is not an object of strings")
-
-
-#: How each field of a fault is read from JSON.
-_READERS: Final[Mapping[str, Callable[[str, object], Any]]] = {
-    "kind": _kind,
-    "method": _text,
-    "user_id": _text,
-    "path": _path,
-    "skip": _whole,
-    "count": _whole_or_null,
-    "probability": _number,
-    "status": _whole_or_null,
-    "headers": _headers,
-    "body": _text,
-    "delay_s": _number,
-    "size_bytes": _whole_or_null,
-}
+    @property
+    def oddity(self) -> Oddity:
+        """What it puts into the list, if it is of that kind."""
+        if self.kind is FaultKind.ODD_ENTRIES:
+            entries = ODD_ENTRIES if self.entries is None else self.entries
+            return Oddity(entries=entries, placement=self.placement, extra=self.extra)
+        return PLAIN

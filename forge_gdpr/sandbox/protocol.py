@@ -12,10 +12,12 @@ from forge_gdpr.sandbox.control import control, is_control
 from forge_gdpr.sandbox.delivery import Delivery, Ending
 from forge_gdpr.sandbox.simulator import Simulator
 from forge_gdpr.sandbox.wire import (
+    CONTINUE,
     MAX_BODY_BYTES,
     MAX_HEAD_BYTES,
     MalformedRequestError,
     take_request,
+    waits_for_continue,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._busy = False  #: a delivery is under way, or the connection hangs
+        self._encouraged = False  #: the client of the next request was told to send its body
         self._full = False  #: the client reads too slowly
         self._ended = False  #: we have said our last; what still comes in is dropped
         self._timer: asyncio.Handle | None = None
@@ -90,12 +93,20 @@ class Connection(asyncio.Protocol):
                 self._begin(*self._simulator.refuse(error))
                 return
             if request is None:
+                self._encourage()
                 return
+            self._encouraged = False
             if is_control(request):
                 answer = control(self._simulator, request)
                 self._begin(None, self._simulator.plain(request, answer))
             else:
                 self._begin(*self._simulator.react(request))
+
+    def _encourage(self) -> None:
+        """Tell a client that waits for it, once a request, to go on with the body."""
+        if not self._encouraged and self._transport and waits_for_continue(self._buffer):
+            self._encouraged = True
+            self._transport.write(CONTINUE)
 
     def _begin(self, number: int | None, delivery: Delivery) -> None:
         self._busy = True

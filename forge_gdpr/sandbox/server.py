@@ -9,14 +9,15 @@ import random
 import secrets
 import socket
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from threading import Thread
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
+from forge_gdpr.sandbox.accounts import Accounts
 from forge_gdpr.sandbox.api import Api
 from forge_gdpr.sandbox.endpoints import BASE
 from forge_gdpr.sandbox.faults import Fault
@@ -24,7 +25,8 @@ from forge_gdpr.sandbox.protocol import Connection
 from forge_gdpr.sandbox.script import Script
 from forge_gdpr.sandbox.seen import Seen
 from forge_gdpr.sandbox.simulator import Simulator
-from forge_gdpr.sandbox.users import User, Users, generated_user
+from forge_gdpr.sandbox.userlist import Paging
+from forge_gdpr.sandbox.users import User
 
 _HOST: Final = "127.0.0.1"
 _BACKLOG: Final = 1024
@@ -42,7 +44,10 @@ class Sandbox:
 
     Args:
         users: how many users there are at first: ``generated_user(0)`` and so on.
-        key: the API key that is accepted.
+        key: the API key of the main account, which has these users.
+        accounts: keys of other accounts, and how many users each has: ``generated_user(0,
+            account=1)`` and so on for the first of them. A key reaches its own users only.
+        paging: how much of the list is in one answer.
         port: where to listen; 0 lets the system choose.
         latency_s: how long each answer takes, in seconds; connections don't wait for each other.
         faults: what goes wrong, in order of precedence.
@@ -52,6 +57,7 @@ class Sandbox:
         clock: where the log and the tokens have their time from.
 
     Raises:
+        ValueError: a key stands twice, or no header can carry it.
         OSError: on entering, if the port can't be had.
     """
 
@@ -60,6 +66,8 @@ class Sandbox:
         *,
         users: int = 0,
         key: str = "sandbox-key",
+        accounts: Mapping[str, int] = MappingProxyType({}),
+        paging: Paging = Paging(),  # noqa: B008  a frozen value
         port: int = 0,
         latency_s: float = 0.0,
         faults: Iterable[Fault] = (),
@@ -67,13 +75,16 @@ class Sandbox:
         tls: ssl.SSLContext | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        store = Users((generated_user(number, seed=seed) for number in range(users)), seed=seed)
+        if key in accounts:
+            raise ValueError("An account has this key already")
+        stores = Accounts({key: users, **accounts}, seed=seed)
         self._simulator = Simulator(
-            Api(store, key=key, token_secret=secrets.token_bytes(32)),
+            Api(stores, token_secret=secrets.token_bytes(32)),
             script=Script(faults, draw=random.Random(seed).random),  # noqa: S311  to be repeated
             clock=clock,
             latency_s=latency_s,
         )
+        self._simulator.cut(paging)
         self._port = port
         self._tls = tls
         self._url: str | None = None
@@ -92,21 +103,58 @@ class Sandbox:
 
     @property
     def users(self) -> tuple[User, ...]:
-        """The users that exist now."""
+        """The users that the main account has now."""
         return self._simulator.users()
+
+    def users_of(self, key: str) -> tuple[User, ...]:
+        """Return the users that the account of this key has now.
+
+        Raises:
+            LookupError: no account has this key.
+        """
+        return self._simulator.users(key)
 
     @property
     def seen(self) -> tuple[Seen, ...]:
         """The requests so far, in order of arrival; those to ``/_sandbox`` are left out."""
         return self._simulator.seen()
 
-    def add(self, user: User) -> None:
-        """Put a user with an id of the caller's choice.
+    def add(self, user: User, *, key: str | None = None) -> None:
+        """Put a user with an id of the caller's choice into the account of ``key``.
+
+        Without a key it is the main account.
 
         Raises:
-            ValueError: the id or the e-mail address is taken.
+            LookupError: no account has this key.
+            ValueError: an account has the id, or this account has the e-mail address.
         """
-        self._simulator.add(user)
+        self._simulator.add(user, key=key)
+
+    def add_key(self, key: str, *, like: str | None = None) -> None:
+        """Let another key reach the account of ``like`` too; without it the main account.
+
+        Raises:
+            LookupError: no account has the key ``like``.
+            ValueError: the key is taken, or no header can carry it.
+        """
+        self._simulator.add_key(key, like=like)
+
+    def remove_key(self, key: str) -> None:
+        """Refuse a key from now on. Its account stays, and other keys still reach it.
+
+        Raises:
+            LookupError: no account has this key.
+        """
+        self._simulator.remove_key(key)
+
+    @property
+    def paging(self) -> Paging:
+        """How much of the list is in one answer; may be set while the sandbox runs."""
+        return self._simulator.paging()
+
+    @paging.setter
+    def paging(self, paging: Paging) -> None:
+        self._simulator.cut(paging)
 
     def script(self, *faults: Fault) -> None:
         """Append faults to those that are still to strike."""

@@ -12,10 +12,11 @@ from threading import Lock
 
 from forge_gdpr.sandbox.api import Api, Effect, json_answer
 from forge_gdpr.sandbox.delivery import Delivery, Envelope, faulty, whole
-from forge_gdpr.sandbox.endpoints import locate
-from forge_gdpr.sandbox.faults import EFFECTIVE, Fault
+from forge_gdpr.sandbox.endpoints import Place, locate
+from forge_gdpr.sandbox.faults import EFFECTIVE, Fault, FaultKind
 from forge_gdpr.sandbox.script import Script
 from forge_gdpr.sandbox.seen import Log, Seen
+from forge_gdpr.sandbox.userlist import Paging
 from forge_gdpr.sandbox.users import User
 from forge_gdpr.sandbox.wire import Answer, MalformedRequestError, Request
 
@@ -37,20 +38,44 @@ class Simulator:
         self._dated = datetime.min.replace(tzinfo=UTC)
         self._date = ""
 
-    def users(self) -> tuple[User, ...]:
-        """Return all users."""
+    def users(self, key: str | None = None) -> tuple[User, ...]:
+        """Return the users of a key's account; without a key those of the main account.
+
+        Raises:
+            UnknownKeyError: no account has this key.
+        """
         with self._lock:
-            return self._api.users.all()
+            return self._api.accounts.of(key).all()
+
+    def paging(self) -> Paging:
+        """Return how the list is cut."""
+        with self._lock:
+            return self._api.paging
+
+    def cut(self, paging: Paging) -> None:
+        """Cut the list from now on like this."""
+        with self._lock:
+            self._api.paging = paging
 
     def seen(self) -> tuple[Seen, ...]:
         """Return the log."""
         with self._lock:
             return self._log.all()
 
-    def add(self, user: User) -> None:
-        """Put a user; see ``Users.add``."""
+    def add(self, user: User, *, key: str | None) -> None:
+        """Put a user; see ``Accounts.add``."""
         with self._lock:
-            self._api.users.add(user)
+            self._api.accounts.add(user, key=key)
+
+    def add_key(self, key: str, *, like: str | None) -> None:
+        """Let a new key reach an account; see ``Accounts.add_key``."""
+        with self._lock:
+            self._api.accounts.add_key(key, like=like)
+
+    def remove_key(self, key: str) -> None:
+        """Let a key reach nothing any more; see ``Accounts.remove_key``."""
+        with self._lock:
+            self._api.accounts.remove_key(key)
 
     def extend(self, faults: Iterable[Fault]) -> None:
         """Append faults to the script."""
@@ -70,10 +95,7 @@ class Simulator:
             fault = self._script.strike(
                 method=request.method, path=place.endpoint, user_id=place.user_id
             )
-            if fault is None or fault.kind in EFFECTIVE:
-                effect = self._api.apply(request, place, now=now)
-            else:
-                effect = _UNTOUCHED
+            effect = self._effect(request, place, fault, now)
             number = self._log.next_number()
             self._log.append(
                 Seen(
@@ -124,6 +146,17 @@ class Simulator:
         """Note that request ``number`` was answered, whole, with ``status``."""
         with self._lock:
             self._log.sent(number, status)
+
+    def _effect(self, request: Request, place: Place, fault: Fault | None, now: datetime) -> Effect:
+        """Let the request take effect, unless the fault keeps it from doing so."""
+        if fault is None:
+            return self._api.apply(request, place, now=now)
+        if fault.kind is FaultKind.LIE:
+            return self._api.pretend(place)
+        if fault.kind not in EFFECTIVE:
+            return _UNTOUCHED
+        paging = fault.paging(self._api.paging)
+        return self._api.apply(request, place, now=now, paging=paging, oddity=fault.oddity)
 
     def _envelope(self, request: Request, now: datetime) -> Envelope:
         return Envelope(

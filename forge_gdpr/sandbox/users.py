@@ -22,17 +22,24 @@ class DuplicateUserError(ValueError):
     """The id or the e-mail address belongs to a user already."""
 
 
-def generated_user(number: int, *, seed: int = 0) -> User:
+def generated_user(number: int, *, seed: int = 0, account: int = 0) -> User:
     """Return user ``number``, counted from 0: always the same one for the same ``seed``.
 
-    Name and address hold the number, hence are unique within a seed; ids are unique over seeds too.
+    Name and address hold the number, hence are unique within an account. Accounts share no address
+    and no id, and ids are unique over seeds too.
+
+    Args:
+        number: which user of the account.
+        seed: as the sandbox was given it.
+        account: 0 is the main account, 1 the first of the others, in the order they were given.
     """
     first = _FIRST_NAMES[number % len(_FIRST_NAMES)]
     last = _LAST_NAMES[number % len(_LAST_NAMES)]
+    domain = f"account-{account}.example.org" if account else "example.org"
     return User(
-        id=derived_id("user", seed, number),
+        id=derived_id("user", seed, number, *_suffix(account)),
         name=f"{first} {last} {number}",
-        email=f"{first}.{last}.{number}@example.org".lower(),
+        email=f"{first}.{last}.{number}@{domain}".lower(),
     )
 
 
@@ -43,10 +50,12 @@ def derived_id(*parts: str | int) -> str:
 
 
 class Users:
-    """The store: unique ids, unique addresses, in the order in which they came."""
+    """The store of one account: unique ids, unique addresses, in the order in which they came."""
 
-    def __init__(self, users: Iterable[User] = (), *, seed: int = 0) -> None:
+    def __init__(self, users: Iterable[User] = (), *, seed: int = 0, account: int = 0) -> None:
+        self.revision = 0  #: rises with each change
         self._seed = seed
+        self._account = account
         self._created = 0
         self._by_id: dict[str, User] = {}
         self._id_of_email: dict[str, str] = {}
@@ -73,6 +82,7 @@ class Users:
             raise DuplicateUserError("A user with this email exists")
         self._by_id[user.id] = user
         self._id_of_email[user.email] = user.id
+        self.revision += 1
 
     def create(self, *, name: str, email: str) -> User:
         """Make a user with a new id.
@@ -80,7 +90,8 @@ class Users:
         Raises:
             DuplicateUserError: the address is taken.
         """
-        user = User(id=derived_id("created", self._seed, self._created), name=name, email=email)
+        user_id = derived_id("created", self._seed, self._created, *_suffix(self._account))
+        user = User(id=user_id, name=name, email=email)
         self.add(user)
         self._created += 1
         return user
@@ -97,9 +108,16 @@ class Users:
         del self._id_of_email[user.email]
         self._id_of_email[email] = user.id
         self._by_id[user.id] = changed
+        self.revision += 1
         return changed
 
     def remove(self, user: User) -> None:
         """Delete an existing user."""
         del self._by_id[user.id]
         del self._id_of_email[user.email]
+        self.revision += 1
+
+
+def _suffix(account: int) -> tuple[str | int, ...]:
+    """Return what tells the ids of an account from those of the main one."""
+    return ("account", account) if account else ()

@@ -1,7 +1,7 @@
 """HTTP/1.1 as bytes: a request out of a buffer, an answer into one. Pure: no sockets, no clock.
 
 Source: RFC 9112. Left out because no client of ours needs it: chunked request bodies (411),
-trailers, ``Expect`` (ignored, which the RFC allows), folded header lines (400).
+trailers, folded header lines (400), expectations other than ``100-continue`` (ignored).
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,9 @@ from typing import Final
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_BODY_BYTES: Final = 1024 * 1024
+
+#: What a client that waits with its body waits for (RFC 9110, section 10.1.1).
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _WITHOUT_BODY: Final = frozenset({204, 304})
@@ -83,6 +86,24 @@ def take_request(buffer: bytearray) -> Request | None:
         headers=headers,
         body=body,
         keep_alive=_keeps_alive(words[2], headers.get("connection", "")),
+    )
+
+
+def waits_for_continue(buffer: bytearray) -> bool:
+    """Say whether the client holds its body back until it is told to send it.
+
+    To be asked when ``take_request`` has found the request incomplete.
+    """
+    head, end, _ = bytes(buffer[: MAX_HEAD_BYTES + len(_END_OF_HEAD)]).partition(_END_OF_HEAD)
+    first, *lines = head.lower().split(b"\r\n")
+    expectations = [line.partition(b":") for line in lines]
+    return (
+        bool(end)
+        and first.endswith(b"http/1.1")
+        and any(
+            name == b"expect" and value.strip() == b"100-continue"
+            for name, _, value in expectations
+        )
     )
 
 

@@ -99,8 +99,13 @@ def test_a_token_is_new_each_time_and_lives_half_an_hour(
         base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in tokens[0].split(".")
     )
     assert json.loads(head) == {"alg": "HS256", "typ": "JWT"}
-    assert json.loads(claims)["exp"] == (NOW + timedelta(minutes=30)).timestamp()
-    assert json.loads(claims)["userId"] == ADA.id
+    claimed = json.loads(claims)
+    assert len(claimed.pop("jti")) == 24
+    assert claimed == {
+        "userId": ADA.id,
+        "iat": NOW.timestamp(),
+        "exp": (NOW + timedelta(minutes=30)).timestamp(),
+    }
     assert len(signature) == 32
 
 
@@ -148,9 +153,10 @@ def test_what_is_not_there_is_refused(
 
 def test_a_wrong_method_is_told_the_right_ones(connection: http.client.HTTPConnection) -> None:
     headers = {"Authorization": "Bearer sandbox-key"}
-    connection.request("HEAD", f"{BASE}/user", headers=headers)
+    connection.request("PUT", f"{BASE}/user", headers=headers)
     answer = connection.getresponse()
-    assert (answer.status, answer.getheader("Allow"), answer.read()) == (405, "GET, POST", b"")
+    assert (answer.status, answer.getheader("Allow")) == (405, "GET, HEAD, POST")
+    assert json.loads(answer.read()) == {"message": "Method not allowed"}
     assert call(connection, "GET", f"{BASE}/user")[0] == 200
 
 
@@ -159,6 +165,7 @@ def test_a_wrong_method_is_told_the_right_ones(connection: http.client.HTTPConne
     [
         pytest.param(None, id="none"),
         pytest.param("{", id="not JSON"),
+        pytest.param("[" * 100_000, id="nested deeply"),
         pytest.param("\udcff".encode("utf-8", "surrogateescape").decode("latin-1"), id="not UTF-8"),
         pytest.param([], id="no object"),
         pytest.param({"name": "Zoe", "fullName": "Zoe"}, id="no email"),

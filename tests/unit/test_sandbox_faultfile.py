@@ -2,7 +2,8 @@
 
 import pytest
 
-from forge_gdpr.sandbox import Fault, FaultKind, parse_faults
+from forge_gdpr.sandbox import Encoding, Fault, FaultKind, Hint, Paging, Placement, parse_faults
+from forge_gdpr.sandbox.faultfile import parse_paging
 from forge_gdpr.sandbox.script import Script
 
 
@@ -19,7 +20,9 @@ def never() -> float:
 def test_every_field_can_be_given() -> None:
     text = """[{"kind": "status", "method": "DELETE", "user_id": "a/b", "path": "user", "skip": 2,
         "count": null, "probability": 0.5, "status": 429, "headers": {"Retry-After": "5"},
-        "body": "slow down", "delay_s": 1, "size_bytes": 10}]"""
+        "body": "slow down", "delay_s": 1, "size_bytes": 10, "encoding": "deflate_raw",
+        "page_size": 100, "hint": "has_more", "entries": [null, {"_id": 5}], "placement": "merge",
+        "extra": {"total": 250}}]"""
     assert parse_faults(text) == (
         Fault(
             kind=FaultKind.STATUS,
@@ -34,6 +37,12 @@ def test_every_field_can_be_given() -> None:
             body="slow down",
             delay_s=1.0,
             size_bytes=10,
+            encoding=Encoding.DEFLATE_RAW,
+            page_size=100,
+            hint=Hint.HAS_MORE,
+            entries=(None, {"_id": 5}),
+            placement=Placement.MERGE,
+            extra={"total": 250},
         ),
     )
 
@@ -79,6 +88,17 @@ def test_every_kind_is_read_by_its_value(kind: FaultKind) -> None:
         ('{"kind": "hang", "headers": {"a": "b\\r\\nc"}}', "fault 2: field headers: "),
         ('{"kind": "hang", "size_bytes": -1}', "fault 2: field size_bytes: -1 is out of range"),
         ('{"kind": "hang"', "fault 2: not JSON: "),
+        ("[" * 100_000, "fault 2: not JSON: it is nested too deeply"),
+        ('{"kind": "page", "page_size": -1}', "fault 2: field page_size: -1 is out of range"),
+        ('{"kind": "page", "page_size": null}', "fault 2: field page_size: None is not a whole"),
+        ('{"kind": "page", "hint": "more"}', "fault 2: field hint: 'more' is none of none, has_"),
+        ('{"kind": "page", "path": "user"}', "fault 2: field path: 'user' is out of range"),
+        ('{"kind": "page", "method": "POST"}', "fault 2: field method: 'POST' is out of range"),
+        ('{"kind": "lie", "method": "GET"}', "fault 2: field method: 'GET' is out of range"),
+        ('{"kind": "odd_entries", "entries": {}}', "fault 2: field entries: {} is not a list"),
+        ('{"kind": "odd_entries", "extra": []}', "fault 2: field extra: [] is not an object"),
+        ('{"kind": "odd_entries", "placement": 1}', "fault 2: field placement: 1 is none of app"),
+        ('{"kind": "encoded", "encoding": "zip"}', "fault 2: field encoding: 'zip' is none of g"),
     ],
 )
 def test_a_wrong_entry_is_named_with_its_field(entry: str, complaint: str) -> None:
@@ -147,3 +167,42 @@ def test_clearing_tells_how_many_there_were() -> None:
     script = Script([Fault(kind=FaultKind.HANG), Fault(kind=FaultKind.DRIP)], draw=never)
     assert (script.clear(), script.clear()) == (2, 0)
     assert strikes(script, 2) == [False, False]
+
+
+@pytest.mark.parametrize("kind", [FaultKind.PAGE, FaultKind.ODD_ENTRIES, FaultKind.LIE])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE"])
+@pytest.mark.parametrize("path", ["users", "user", "token", "logs", None])
+def test_some_kinds_strike_only_the_requests_they_make_sense_for(
+    kind: FaultKind, method: str, path: str | None
+) -> None:
+    script = Script([Fault(kind=kind)], draw=never)
+    fault = script.strike(method=method, path=path, user_id=None)  # type: ignore[arg-type]
+    expected = {
+        FaultKind.LIE: method == "DELETE" and path in {"user", "logs"},
+    }.get(kind, method in {"GET", "HEAD"} and path == "users")
+    assert (fault is not None) is expected
+
+
+@pytest.mark.parametrize("field", ["encoding", "status", "size_bytes", "user_id", "path"])
+def test_null_is_as_good_as_not_said(field: str) -> None:
+    assert parse_faults(f'{{"kind": "encoded", "{field}": null}}') == (
+        Fault(kind=FaultKind.ENCODED),
+    )
+
+
+def test_a_fault_is_a_value() -> None:
+    odd = [Fault(kind=FaultKind.ODD_ENTRIES, entries=[{}], extra={"a": []}) for _ in range(2)]
+    assert len(set(odd)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "paging"),
+    [
+        ("{}", Paging()),
+        ('{"size": 0}', Paging(size=0)),
+        ('{"size": null, "hint": "total"}', Paging(hint=Hint.TOTAL)),
+        ('{"size": 100, "hint": "link"}', Paging(size=100, hint=Hint.LINK)),
+    ],
+)
+def test_paging_is_read_from_json(text: str, paging: Paging) -> None:
+    assert parse_paging(text) == paging

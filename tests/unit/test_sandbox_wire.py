@@ -12,6 +12,7 @@ from forge_gdpr.sandbox.wire import (
     encoded_body,
     encoded_head,
     take_request,
+    waits_for_continue,
 )
 
 REQUEST = b"POST /x?y=%2e HTTP/1.1\r\nContent-Length: 3\r\nX-A:  b \r\n\r\nabc"
@@ -100,6 +101,22 @@ def test_204_and_head_have_no_body() -> None:
     )
     assert encoded_body(empty, method="GET") == b""
     assert encoded_body(Answer(status=200, body=b"{}"), method="HEAD") == b""
+
+
+@pytest.mark.parametrize(
+    ("head", "waits"),
+    [
+        (b"POST / HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n", True),
+        (b"POST / HTTP/1.1\r\nEXPECT:100-Continue\r\nContent-Length: 3\r\n\r\nab", True),
+        (b"POST / HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n", False),
+        (b"POST / HTTP/1.1\r\nContent-Length: 3\r\nExpect: a-pony\r\n\r\n", False),
+        (b"POST / HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n", False),
+        (b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\n", False),
+        (b"", False),
+    ],
+)
+def test_a_client_waits_if_it_says_so_in_a_whole_head(head: bytes, waits: bool) -> None:
+    assert waits_for_continue(bytearray(head)) is waits
 
 
 @pytest.mark.parametrize(
