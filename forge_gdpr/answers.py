@@ -11,8 +11,10 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Final
 
-#: Worth another try: the server, or something on the way to it, was not able just now.
-TRANSIENT_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+#: Worth another try: the server, or something on the way to it, was not able just now. 520 to 530
+#: are what gateways say of the server behind them (Cloudflare's 520 to 527 and 530; 529 is
+#: "overloaded"): none of them is about one person.
+TRANSIENT_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,7 @@ class Reply:
     status: int
     body: bytes = b""
     cut: bool = False  #: the body went on beyond the limit
+    unreadable: bool = False  #: the body could not be decoded; it is left out
     retry_after: str | None = None
     date: str | None = None
     partial: str | None = None  #: what in the head says that this is a part: 206, a header
@@ -30,8 +33,10 @@ class Reply:
         """Return the body as JSON.
 
         Raises:
-            ValueError: it was cut off, is not JSON, or is nested too deeply.
+            ValueError: it was cut off, can't be decoded, is not JSON, or is nested too deeply.
         """
+        if self.unreadable:
+            raise ValueError("the body can't be decoded")
         if self.cut:
             raise ValueError("the body is longer than the limit")
         try:

@@ -9,12 +9,14 @@ import threading
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from forge_gdpr.answers import TRANSIENT_STATUSES, Reply
 from forge_gdpr.errors import ForgeUnavailableError
+from forge_gdpr.forge.causes import CERTIFICATE_FAILURES, Failure
 from forge_gdpr.forge.deadlines import DeadlineWatch
 from forge_gdpr.forge.gate import Gate, Halt
 from forge_gdpr.forge.shapes import (
@@ -28,7 +30,6 @@ from forge_gdpr.forge.transport import (
     BODY_LIMIT_BYTES,
     LIST_LIMIT_BYTES,
     Endpoint,
-    Failure,
     Transport,
     TransportError,
     path_of,
@@ -48,11 +49,13 @@ class FailedTryError(Exception):
     def __init__(
         self,
         *,
+        cause: str,
         reached: bool,
         status: int | None = None,
         retry_after_s: float | None = None,
     ) -> None:
-        super().__init__(f"HTTP {status}" if status is not None else "no answer")
+        super().__init__(cause)
+        self.cause = cause  #: in a few words: ``HTTP 503``, ``connection refused``
         self.reached = reached
         self.status = status
         self.retry_after_s = retry_after_s
@@ -196,10 +199,10 @@ class ForgeClient:
                 method, path, body=body, limit_bytes=limit_bytes, feed=feed
             )
         except TransportError as error:
-            if error.failure is Failure.CERTIFICATE:
+            if error.failure in CERTIFICATE_FAILURES:
                 self.gate.halt(Halt.CERTIFICATE)
-            self.gate.failed(error.failure.value)
-            raise FailedTryError(reached=error.reached) from None
+            self.gate.failed(self._located(error))
+            raise FailedTryError(cause=error.cause, reached=error.reached) from None
         if reply.status not in TRANSIENT_STATUSES:
             self.gate.answered()
             return reply
@@ -207,7 +210,15 @@ class ForgeClient:
         asked_s = retry_after_s(reply.retry_after, now=http_date(reply.date) or self._now())
         if asked_s is not None and asked_s <= self._policy.longest_retry_after_s:
             self.gate.pause(asked_s)
-        raise FailedTryError(reached=True, status=reply.status, retry_after_s=asked_s)
+        raise FailedTryError(
+            cause=f"HTTP {reply.status}", reached=True, status=reply.status, retry_after_s=asked_s
+        )
+
+    def _located(self, error: TransportError) -> str:
+        """Return in words what failed, and where."""
+        host = urlsplit(self._endpoint.base_url).netloc
+        refused = error.failure is Failure.REFUSED
+        return f"{error.cause} by {host}" if refused else f"{error.cause} ({host})"
 
     def _transport(self) -> Transport:
         """Return this thread's connection."""

@@ -6,11 +6,13 @@ Measured: a request prepared once and re-aimed makes 1.5 to 1.6 times the calls 
 
 from __future__ import annotations
 
+import http.client
 import json
 import ssl
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from enum import StrEnum
 from http import HTTPStatus
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -18,15 +20,18 @@ import certifi
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
 
 from forge_gdpr.answers import Reply
 from forge_gdpr.errors import ConfigurationError, InvalidUserIdError
+from forge_gdpr.forge.causes import Failure, failure_of, is_proxys, phrase
+from forge_gdpr.forge.codings import UnreadableBodyError, decoded
 from forge_gdpr.forge.deadlines import DeadlineWatch, Watched
 from forge_gdpr.identifiers import is_safe_user_id
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from requests import PreparedRequest, Response
 
@@ -39,24 +44,26 @@ LIST_TIMEOUT_S: Final = 900.0
 #: Headers that say that an answer is a part (RFC 9110 §14.4, RFC 8288 §3).
 _PARTIAL_HEADERS: Final = ("Link", "Content-Range")
 _CHUNK_BYTES: Final = 64 * 1024
+_ENCODING: Final = "Content-Encoding"
 
 
-class Failure(StrEnum):
-    """How a try ended without an answer."""
-
-    CONNECT = "connect"  #: no connection: nothing reached Forge
-    CONNECTION = "connection"  #: the connection broke, or what came was not HTTP
-    TIMEOUT = "timeout"  #: a read took too long, or the whole try did
-    CERTIFICATE = "certificate"  #: this is not the server it claims to be
+#: What the network raises, as a test of garbled answers shows: sockets and TLS an OSError, requests
+#: one too, http.client and urllib3 their own. Anything else is a bug of ours, and stays one.
+_NETWORK_ERRORS: Final = (OSError, HTTPException, HTTPError)
 
 
 class TransportError(Exception):
     """A try ended without an answer. Holds no text of a library: that names the user."""
 
-    def __init__(self, failure: Failure, *, reached: bool) -> None:
+    def __init__(self, failure: Failure, *, reached: bool, cause: str | None = None) -> None:
         super().__init__(failure.value)
         self.failure = failure
         self.reached = reached  #: Forge may have got the request
+        self.cause = cause or phrase(failure)  #: for people, like ``no answer within 15 s``
+
+
+class BodyTooLongError(Exception):
+    """A body goes on beyond the limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,8 +141,27 @@ class _Adapter(HTTPAdapter):
         return pool
 
 
+class _FinalResponse(http.client.HTTPResponse):
+    """The answer after all that only announce it (RFC 9110 §15.2): 100, 102, 103 and the like.
+
+    http.client skips 100 alone (python/cpython#42550). Taken for the answer, a 103 would leave the
+    real one on the connection, for the next call, which is about somebody else.
+    """
+
+    def begin(self) -> None:
+        """Read the head of the final answer."""
+        super().begin()
+        while self.status // 100 == 1 and self.status != HTTPStatus.SWITCHING_PROTOCOLS:
+            self.headers = None  # type: ignore[assignment]  # else nothing more is read
+            super().begin()
+        if self.status == HTTPStatus.SWITCHING_PROTOCOLS:
+            self.will_close = True  # never asked for; what follows is not HTTP
+
+
 def _watched(base: type[HTTPConnection], call: Watched) -> type[HTTPConnection]:
     class WatchedConnection(base):  # type: ignore[misc, valid-type]  # plain or TLS
+        response_class = _FinalResponse
+
         def _new_conn(self) -> socket.socket:
             sock: socket.socket = super()._new_conn()
             call.hold_copy(sock)
@@ -170,6 +196,7 @@ class Transport:
         self._endpoint = endpoint
         self._monotonic = monotonic
         self._call = Watched()
+        self._time_s = endpoint.total_timeout_s  # that the try under way has
         watch.add(self._call)
         self._session = _Session()
         adapter = _Adapter(context, self._call)
@@ -206,10 +233,17 @@ class Transport:
             InvalidUserIdError: the URL is not the one that was meant; nothing was sent.
         """
         request = self._aimed(method, path, body)
-        timeout_s = self._endpoint.total_timeout_s if feed is None else LIST_TIMEOUT_S
-        self._call.start(self._monotonic() + timeout_s)
+        self._time_s = self._endpoint.total_timeout_s if feed is None else LIST_TIMEOUT_S
+        self._call.start(self._monotonic() + self._time_s)
         try:
-            response = self._session.send(
+            return self._read(self._opened(request), limit_bytes, feed)
+        finally:
+            self._call.finish()
+
+    def _opened(self, request: PreparedRequest) -> Response:
+        """Send a request and return its answer, with the body still to be read."""
+        with self._translating():
+            return self._session.send(
                 request,
                 stream=True,
                 timeout=(self._endpoint.connect_timeout_s, self._endpoint.read_timeout_s),
@@ -217,11 +251,6 @@ class Transport:
                 proxies=self._proxies,
                 allow_redirects=False,
             )
-            return self._read(response, limit_bytes, feed)
-        except Exception as error:  # noqa: BLE001  # requests leaks urllib3's, ssl's and more
-            raise self._translated(error) from None
-        finally:
-            self._call.finish()
 
     def _aimed(self, method: str, path: str, body: Mapping[str, str] | None) -> PreparedRequest:
         """Return the request that was prepared once for this method, with another URL."""
@@ -246,55 +275,97 @@ class Transport:
             request.headers["Content-Type"] = "application/json"
         return request
 
+    def _chunks(self, response: Response, limit_bytes: int) -> Iterator[bytes]:
+        """Yield the body of an answer, decoded, piece by piece.
+
+        Unless all of it is taken, the connection is closed: the rest is not wanted.
+
+        Args:
+            response: from `_opened`.
+            limit_bytes: how much is yielded at most, counted as it is decoded.
+
+        Raises:
+            BodyTooLongError: there is more.
+            UnreadableBodyError: it can't be decoded.
+            TransportError: the connection broke, or the time is over.
+        """
+        left = limit_bytes
+        whole = False
+        try:
+            with self._translating():
+                for chunk in decoded(self._wire(response), response.headers.get(_ENCODING)):
+                    yield chunk[:left]
+                    left -= len(chunk)
+                    if left < 0:
+                        raise BodyTooLongError
+            whole = True
+        finally:
+            if not whole:
+                response.close()
+
+    def _wire(self, response: Response) -> Iterator[bytes]:
+        """Yield the body of an answer as it was sent."""
+        while chunk := response.raw.read(_CHUNK_BYTES, decode_content=False):
+            yield chunk
+            self._check_time()
+        self._check_time()  # the watch shut the socket down: this looks like the body's end
+
+    def _check_time(self) -> None:
+        if self._call.expired:
+            raise self._out_of_time(reached=True)
+
     def _read(
         self, response: Response, limit_bytes: int, feed: Callable[[bytes], bool] | None
     ) -> Reply:
         body = bytearray()
-        if feed is None or response.status_code not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
-            feed = _appending(body)
-        length, wanted = 0, True
-        while wanted and length <= limit_bytes:
-            chunk = response.raw.read(_CHUNK_BYTES, decode_content=False)
-            if not chunk:
-                break
-            length += len(chunk)
-            wanted = feed(chunk)
-        cut = length > limit_bytes
-        if cut or not wanted:
-            response.close()  # the rest is not wanted: no further call on this connection
-        if self._call.expired:
-            raise TransportError(Failure.TIMEOUT, reached=True)
+        cut = unreadable = False
+        if response.status_code not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+            feed = None
+        try:
+            for chunk in self._chunks(response, limit_bytes):
+                if feed is None:
+                    body += chunk
+                elif not feed(chunk):
+                    break
+        except BodyTooLongError:
+            cut = True
+        except UnreadableBodyError:
+            unreadable = True
+            body.clear()
         return Reply(
             status=response.status_code,
-            body=bytes(body[:limit_bytes]),
+            body=bytes(body),
             cut=cut,
+            unreadable=unreadable,
             retry_after=response.headers.get("Retry-After"),
             date=response.headers.get("Date"),
             partial=_partial(response),
         )
 
-    def _translated(self, error: Exception) -> Exception:
-        """Return an error of ours in place of a library's, whose text names the user."""
-        if isinstance(error, TransportError | InvalidUserIdError):
-            return error
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        """Turn what the network raises into an error of ours, which names nobody."""
+        try:
+            yield
+        except _NETWORK_ERRORS as error:
+            raise self._translated(error) from None
+
+    def _translated(self, error: Exception) -> TransportError:
         reached = self._call.connected
         if self._call.expired:
-            return TransportError(Failure.TIMEOUT, reached=reached)
-        if any(isinstance(e, ssl.SSLCertVerificationError) for e in _causes(error)):
-            return TransportError(Failure.CERTIFICATE, reached=False)
-        if isinstance(error, requests.ReadTimeout) or any(
-            isinstance(e, TimeoutError) for e in _causes(error)
-        ):
-            return TransportError(Failure.TIMEOUT if reached else Failure.CONNECT, reached=reached)
-        return TransportError(Failure.CONNECTION if reached else Failure.CONNECT, reached=reached)
+            return self._out_of_time(reached=reached)
+        failure = failure_of(error, reached=reached)
+        limits_s = {
+            Failure.CONNECT_TIMEOUT: self._endpoint.connect_timeout_s,
+            Failure.READ_TIMEOUT: self._endpoint.read_timeout_s,
+        }
+        cause = phrase(failure, within_s=limits_s.get(failure), proxy=is_proxys(error))
+        return TransportError(failure, reached=reached, cause=cause)
 
-
-def _appending(body: bytearray) -> Callable[[bytes], bool]:
-    def append(chunk: bytes) -> bool:
-        body.extend(chunk)
-        return True
-
-    return append
+    def _out_of_time(self, *, reached: bool) -> TransportError:
+        failure = Failure.TOTAL_TIMEOUT
+        cause = phrase(failure, within_s=self._time_s)
+        return TransportError(failure, reached=reached, cause=cause)
 
 
 def _partial(response: Response) -> str | None:
@@ -302,15 +373,3 @@ def _partial(response: Response) -> str | None:
     if response.status_code == HTTPStatus.PARTIAL_CONTENT:
         return "status 206"
     return next((f"a {h} header" for h in _PARTIAL_HEADERS if h in response.headers), None)
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """Return an error and all that it wraps, however its library wraps."""
-    found: list[BaseException] = []
-    waiting: list[object] = [error]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, BaseException) and one not in found:
-            found.append(one)
-            waiting += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
-    return found

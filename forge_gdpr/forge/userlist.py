@@ -99,6 +99,8 @@ class UserListReader:
         Raises:
             ForgeUnavailableError: it is no list of Forge's at all.
         """
+        if reply.unreadable:
+            self._broken = "it can't be decoded"
         if not reply.cut:
             self._parse(b"")
         if reply.cut or self._broken is not None or "data" not in self._keys:

@@ -34,6 +34,7 @@ SINGLE = {
     502: Verdict.TRANSIENT,
     503: Verdict.TRANSIENT,
     504: Verdict.TRANSIENT,
+    **dict.fromkeys(range(520, 531), Verdict.TRANSIENT),
 }
 CLASSES = {
     1: Verdict.UNEXPECTED,
@@ -198,6 +199,8 @@ def test_json_is_read_only_when_it_is_whole() -> None:
         Reply(status=200, body=b"{}", cut=True).json()
     with pytest.raises(ValueError, match="Expecting value"):
         Reply(status=200).json()
+    with pytest.raises(ValueError, match=r"^the body can't be decoded$"):
+        Reply(status=200, body=b"{}", unreadable=True).json()
     with pytest.raises(ValueError, match=r"^the body is nested too deeply$"):
         Reply(status=200, body=b"[" * 60_000).json()
 
@@ -209,7 +212,8 @@ def test_a_plain_reply_has_nothing_but_a_status() -> None:
 
 
 def test_transient_statuses_are_the_contracts() -> None:
-    assert {408, 425, 429, 500, 502, 503, 504} == TRANSIENT_STATUSES
+    gateways = {520, 521, 522, 523, 524, 525, 526, 527, 528, 529, 530}
+    assert {408, 425, 429, 500, 502, 503, 504} | gateways == TRANSIENT_STATUSES
 
 
 def test_what_a_wrong_address_could_say_is_a_refusal() -> None:
