@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -13,7 +14,7 @@ from forge_gdpr.cli.parameters import ending, output_option, yes_option
 from forge_gdpr.errors import ExitCode
 
 if TYPE_CHECKING:
-    from forge_gdpr.forge.shapes import User
+    from forge_gdpr.forge.shapes import Entry
 
 _CODES = (
     ExitCode.OK,
@@ -22,6 +23,7 @@ _CODES = (
     ExitCode.FORGE_UNAVAILABLE,
     ExitCode.KEY_REFUSED,
 )
+_COLUMNS: Final = ("id", "e-mail", "name")
 _user_id = click.argument("user_id", metavar="USER_ID")
 
 
@@ -35,11 +37,15 @@ def users() -> None:
 def list_users(output: str) -> None:
     """List all users."""
     with wiring.client_for(wiring.settings_with()) as client:
-        found = client.list_users()
+        entries = client.list_entries()
     if output == "json":
-        echo_json([_as_json(user) for user in found])
+        echo_json([_as_json(entry) for entry in entries])
     else:
-        echo_table(("id", "e-mail", "name"), [(u.id, u.email, u.full_name) for u in found])
+        echo_table(_COLUMNS, [_as_row(entry) for entry in entries])
+    odd = sum(entry.is_odd for entry in entries)
+    if odd:
+        entries_are = "1 entry is" if odd == 1 else f"{odd} entries are"
+        click.echo(f"{entries_are} odd: an id, e-mail or name is missing or no text", err=True)
 
 
 @users.command(epilog=ending("forge-gdpr users get 61ab8f99251cba0014437326", *_CODES))
@@ -50,19 +56,31 @@ def get(user_id: str, output: str) -> None:
     with wiring.client_for(wiring.settings_with()) as client:
         user = client.get_user(user_id)
     if output == "json":
-        echo_json(_as_json(user) | {"workflows": list(user.workflows)})
+        workflows = [
+            {"id": w.id, "name": w.name, "active": w.active, "blocks": list(w.blocks)}
+            for w in user.workflows
+        ]
+        echo_json(_as_json(user) | {"workflows": workflows})
         return
-    echo_table(("id", "e-mail", "name"), [(user.id, user.email, user.full_name)])
-    echo_table(("workflow", "active"), [(w.get("name"), w.get("active")) for w in user.workflows])
+    echo_table(_COLUMNS, [_as_row(user)])
+    echo_table(
+        ("workflow", "active", "blocks"),
+        [(w.name, w.active, ", ".join(map(str, w.blocks))) for w in user.workflows],
+    )
 
 
 @users.command(epilog=ending("forge-gdpr users create --name Ada --email ada@example.org", *_CODES))
 @click.option("--name", required=True, help="The full name.")
 @click.option("--email", required=True, help="Must be new to Forge.")
-def create(name: str, email: str) -> None:
+@output_option
+def create(name: str, email: str, output: str) -> None:
     """Make a user and show the id."""
     with wiring.client_for(wiring.settings_with()) as client:
-        click.echo(client.create_user(name=name, email=email))
+        user_id = client.create_user(name=name, email=email)
+    if output == "json":
+        echo_json({"id": user_id})
+    else:
+        click.echo(user_id)
 
 
 @users.command(
@@ -79,13 +97,14 @@ def update(user_id: str, full_name: str, email: str, output: str) -> None:
     if output == "json":
         echo_json(_as_json(user))
     else:
-        echo_table(("id", "e-mail", "name"), [(user.id, user.email, user.full_name)])
+        echo_table(_COLUMNS, [_as_row(user)])
 
 
 @users.command(epilog=ending("forge-gdpr users delete 61ab8f99251cba0014437326", *_CODES))
 @_user_id
 @yes_option
-def delete(user_id: str, yes: bool) -> None:
+@output_option
+def delete(user_id: str, yes: bool, output: str) -> None:
     """Delete a user and all workflows, at once and without a record.
 
     A person's erasure belongs into the queue, where it is recorded: 'forge-gdpr requests add'.
@@ -95,16 +114,41 @@ def delete(user_id: str, yes: bool) -> None:
         return
     with wiring.client_for(wiring.settings_with()) as client:
         client.delete_user(user_id)
-    click.echo("deleted")
+    if output == "json":
+        echo_json({"deleted": True, "id": user_id})
+    else:
+        click.echo("deleted")
 
 
 @users.command(epilog=ending("forge-gdpr users token 61ab8f99251cba0014437326", *_CODES))
 @_user_id
-def token(user_id: str) -> None:
-    """Show a token for the Forge modal; it lives for 30 minutes."""
+@output_option
+def token(user_id: str, output: str) -> None:
+    """Show a token for the Forge modal, and when it expires: after 30 minutes at most."""
+    from forge_gdpr.forge.shapes import TOKEN_LIFE, expiry_of
+
     with wiring.client_for(wiring.settings_with()) as client:
-        click.echo(client.token(user_id))
+        asked_at = datetime.now(UTC)
+        text = client.token(user_id)
+    stated_at = expiry_of(text)
+    expires_at = f"{(stated_at or asked_at + TOKEN_LIFE).replace(tzinfo=None):%Y-%m-%dT%H:%M:%S}Z"
+    if output == "json":
+        echo_json({"token": text, "expires_at": expires_at})
+    else:
+        click.echo(text)
+    if stated_at is None:
+        click.echo(
+            "the token doesn't say when it expires; Forge's documents say within 30 minutes, so by"
+            f" {expires_at}",
+            err=True,
+        )
+    elif output != "json":
+        click.echo(f"expires at {expires_at}", err=True)
 
 
-def _as_json(user: User) -> dict[str, Any]:
-    return {"id": user.id, "email": user.email, "full_name": user.full_name}
+def _as_json(entry: Entry) -> dict[str, Any]:
+    return {"id": entry.id, "email": entry.email, "full_name": entry.full_name}
+
+
+def _as_row(entry: Entry) -> tuple[object, object, object]:
+    return entry.id, entry.email, entry.full_name

@@ -15,16 +15,21 @@ import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from forge_gdpr.answers import TRANSIENT_STATUSES, Reply
-from forge_gdpr.errors import ForgeUnavailableError
+from forge_gdpr.errors import ForgeRejectedError, ForgeUnavailableError
 from forge_gdpr.forge.causes import CERTIFICATE_FAILURES, Failure
 from forge_gdpr.forge.deadlines import DeadlineWatch
 from forge_gdpr.forge.gate import Gate, Halt
 from forge_gdpr.forge.shapes import (
+    Entry,
     User,
     UserDetail,
+    detail_in,
     documented,
+    entries_in,
+    entry_in,
     text_in,
-    user_in,
+    word_in,
+    words_in,
 )
 from forge_gdpr.forge.transport import (
     BODY_LIMIT_BYTES,
@@ -122,8 +127,10 @@ class ForgeClient:
         method: str,
         *segments: str,
         body: Mapping[str, str] | None = None,
+        limit_bytes: int = BODY_LIMIT_BYTES,
         idempotent: bool = True,
         trail: Trail | None = None,
+        feeder: Callable[[], Callable[[bytes], bool]] | None = None,
     ) -> Reply:
         """Make one call, with as many tries as the policy grants, and return the answer.
 
@@ -131,9 +138,12 @@ class ForgeClient:
             method: in capitals.
             segments: of the path below the base; each is checked.
             body: sent as JSON.
+            limit_bytes: how much of the answer is read.
             idempotent: whether a try that may have reached Forge may be made again
                 (RFC 9110 §9.2.2).
             trail: filled in with what the tries left behind.
+            feeder: is called at the beginning of each try and returns what is given the body as it
+                arrives; see `Transport.send`.
 
         Raises:
             FailedTryError: all tries failed; the last one's error.
@@ -147,7 +157,8 @@ class ForgeClient:
             self.gate.turn()
             trail.tries += 1
             try:
-                return self._tried(method, path, body)
+                feed = None if feeder is None else feeder()
+                return self._tried(method, path, body, limit_bytes=limit_bytes, feed=feed)
             except FailedTryError as error:
                 trail.reached = trail.reached or error.reached
                 if not idempotent and error.reached:
@@ -172,18 +183,22 @@ class ForgeClient:
             HaltedError: no call may be made in this run any more.
         """
         reader = UserListReader(taker())
-        path = path_of("user")
 
-        def one_try() -> Reply:
+        def feeder() -> Callable[[bytes], bool]:
             nonlocal reader
-            self.gate.turn()
             reader = UserListReader(taker(), ignored_keys=self._endpoint.list_ignores)
-            return self._tried("GET", path, None, limit_bytes=LIST_LIMIT_BYTES, feed=reader.feed)
+            return reader.feed
 
-        reply = self._answered("GET", lambda: self._retrying()(one_try))
-        if reply.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+        reply = self._reply("GET", "user", limit_bytes=LIST_LIMIT_BYTES, feeder=feeder)
+        if reply.status in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+            return reader.result(reply)
+        try:
             documented(reply)
-        return reader.result(reply)
+        except ForgeRejectedError as error:  # nothing in this call is the caller's
+            raise ForgeUnavailableError(str(error)) from None
+        raise ForgeUnavailableError(
+            f"Forge answers HTTP {reply.status} to GET /user: check FORGE_GDPR_BASE_URL"
+        )
 
     def _tried(
         self,
@@ -191,8 +206,8 @@ class ForgeClient:
         path: str,
         body: Mapping[str, str] | None,
         *,
-        limit_bytes: int = BODY_LIMIT_BYTES,
-        feed: Callable[[bytes], bool] | None = None,
+        limit_bytes: int,
+        feed: Callable[[bytes], bool] | None,
     ) -> Reply:
         try:
             reply = self._transport().send(
@@ -274,68 +289,85 @@ class ForgeClient:
         self.read_users(taker).require_whole()
         return users
 
+    def list_entries(self) -> list[Entry]:
+        """Return all that ``GET /user`` lists, odd entries too, for a person at a terminal.
+
+        Raises:
+            as `list_users`; their messages hold Forge's own words.
+        """
+        return entries_in(self._told("GET", "user", limit_bytes=LIST_LIMIT_BYTES))
+
     def get_user(self, user_id: str) -> UserDetail:
         """Return one user: ``GET /user/:userId``.
 
         Raises:
             NotFoundError: Forge has no such user.
         """
-        found = self._answer("GET", "user", user_id)
-        user = user_in(found)
-        workflows = found.get("workflows", ()) if isinstance(found, dict) else ()
-        return UserDetail(
-            id=user.id,
-            email=user.email,
-            full_name=user.full_name,
-            workflows=tuple(w for w in workflows if isinstance(w, dict)),
-        )
+        return detail_in(self._told("GET", "user", user_id))
 
     def create_user(self, *, name: str, email: str) -> str:
         """Make a user and return the id: ``POST /user``. Never made twice by a retry."""
-        found = self._answer("POST", "user", body={"name": name, "email": email}, idempotent=False)
-        return text_in(found, "userId")
+        body = {"name": name, "email": email}
+        return word_in(self._told("POST", "user", body=body, idempotent=False), "userId")
 
-    def update_user(self, user_id: str, *, email: str, full_name: str) -> User:
+    def update_user(self, user_id: str, *, email: str, full_name: str) -> Entry:
         """Change a user: ``PATCH /user/:userId``; both fields are required."""
-        return user_in(
-            self._answer("PATCH", "user", user_id, body={"email": email, "fullName": full_name})
-        )
+        body = {"email": email, "fullName": full_name}
+        answer = self._told("PATCH", "user", user_id, body=body)
+        text_in(answer, "_id")
+        return entry_in(answer)
 
     def delete_user(self, user_id: str) -> None:
         """Delete a user and all workflows: ``DELETE /user/:userId``.
 
         Raises:
-            ForgeUnavailableError: Forge does not say that it did.
+            ForgeUnavailableError: Forge does not say that it did, as documented.
         """
-        answer = self._answer("DELETE", "user", user_id)
-        if isinstance(answer, dict) and answer.get("success", True) is not True:
-            raise ForgeUnavailableError("Forge answers that it did not delete the user")
+        reply = self._reply("DELETE", "user", user_id)
+        words = words_in(reply, secret=self._endpoint.api_key)
+        answer = documented(reply, of_user=True, words=words)
+        if reply.status == HTTPStatus.NO_CONTENT or (
+            reply.status == HTTPStatus.OK
+            and isinstance(answer, dict)
+            and answer.get("success") is True
+        ):
+            return
+        status = f"HTTP {reply.status}" if words is None else f"HTTP {reply.status}: {words}"
+        raise ForgeUnavailableError(
+            f"Forge does not say that it deleted the user ({status}): look with"
+            " 'forge-gdpr users get'"
+        )
 
     def delete_logs(self, user_id: str) -> None:
         """Delete a user's workflow logs: ``DELETE /user/:userId/logs``; needs the account."""
-        self._answer("DELETE", "user", user_id, "logs")
+        self._told("DELETE", "user", user_id, "logs")
 
     def token(self, user_id: str) -> str:
         """Return a JWT for the Forge modal, good for 30 minutes: ``GET /user/:userId/token``."""
-        return text_in(self._answer("GET", "user", user_id, "token"), "token")
+        return word_in(self._told("GET", "user", user_id, "token"), "token")
 
-    def _answer(self, method: str, *segments: str, **options: Any) -> Any:  # noqa: ANN401  # JSON
-        return documented(self._reply(method, *segments, **options))
+    def _told(self, method: str, *segments: str, **options: Any) -> Any:  # noqa: ANN401  # JSON
+        """Return a good answer's JSON; the error for any other has Forge's own words.
+
+        They may name a person: not for a run, nor for anything that is logged.
+        """
+        reply = self._reply(method, *segments, **options)
+        words = words_in(reply, secret=self._endpoint.api_key)
+        return documented(reply, of_user=len(segments) > 1, words=words)
 
     def _reply(self, method: str, *segments: str, **options: Any) -> Reply:  # noqa: ANN401
-        return self._answered(method, lambda: self.call(method, *segments, **options))
-
-    def _answered(self, method: str, call: Callable[[], Reply]) -> Reply:
+        trail = Trail()
         try:
-            return call()
+            return self.call(method, *segments, trail=trail, **options)
         except FailedTryError as error:
             if self.gate.halt_reason is Halt.CERTIFICATE:
                 raise ForgeUnavailableError(
-                    "the server's TLS certificate is not trusted: check FORGE_GDPR_BASE_URL and"
+                    f"Forge is not trusted ({error.cause}): check FORGE_GDPR_BASE_URL and"
                     " FORGE_GDPR_CA_FILE"
                 ) from None
+            tries = "1 try" if trail.tries == 1 else f"{trail.tries} tries"
             raise ForgeUnavailableError(
-                f"Forge did not answer {method} well ({error}) after {self._policy.tries} tries:"
+                f"Forge can't be reached or answers badly ({error.cause}; {tries}):"
                 " try again later, or check FORGE_GDPR_BASE_URL"
             ) from None
 

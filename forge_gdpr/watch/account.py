@@ -9,7 +9,7 @@ from forge_gdpr.absence import account_proof
 from forge_gdpr.audit.history import has_erased
 from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.engine import reading
-from forge_gdpr.errors import ExitCode, ForgeGdprError, ForgeRejectedError, NotFoundError
+from forge_gdpr.errors import ExitCode, ForgeGdprError
 from forge_gdpr.identity import Directory
 from forge_gdpr.queue import backlog
 from forge_gdpr.retries import http_date
@@ -73,14 +73,6 @@ def forge(
 
     try:
         users = client.read_users(taker)
-    except (NotFoundError, ForgeRejectedError):
-        return [
-            failure(
-                "forge",
-                "Forge's list of users is not at FORGE_GDPR_BASE_URL: check its path",
-                ExitCode.FORGE_UNAVAILABLE,
-            )
-        ]
     except ForgeGdprError as error:
         return [failure("forge", str(error), error.exit_code)]
     date = http_date(users.date)

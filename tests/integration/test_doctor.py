@@ -134,7 +134,7 @@ def test_what_is_wrong_with_key_path_or_host_is_said(sandbox: Sandbox) -> None:
     (refused,) = at_forge(sandbox.url, api_key="another")
     assert (refused.code, "API key" in refused.said) == (ExitCode.KEY_REFUSED, True)
     (path,) = at_forge(f"{sandbox.url}/nowhere")
-    assert (path.code, "check its path" in path.said) == (ExitCode.FORGE_UNAVAILABLE, True)
+    assert (path.code, "not Forge's path" in path.said) == (ExitCode.FORGE_UNAVAILABLE, True)
     (host,) = at_forge("http://127.0.0.1:9/forge")
     assert host.code == ExitCode.FORGE_UNAVAILABLE
 
