@@ -16,17 +16,30 @@ from forge_gdpr.chain import seal
 from forge_gdpr.checkpoints import InvalidCheckpointError, checkpoint_in, require_signed
 from forge_gdpr.lifecycle import Outcome, Status
 from forge_gdpr.merkle import root_by
+from forge_gdpr.outcomes import absence_in, logs_in, meaning_of, name_of, steps_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from forge_gdpr.checkpoints import Checkpoint, PublicKey
 
-FORMAT: Final = "forge-gdpr certificate 1"
+FORMAT: Final = "forge-gdpr certificate 2"
+#: Of older certificates, which are verified by the words of their time and told in today's.
+FIRST_FORMAT: Final = "forge-gdpr certificate 1"
 MAIN: Final = "main"
 
-#: What each end of a request means, and no more than that.
-MEANINGS: Final[Mapping[str, str]] = {
+#: Said in every certificate.
+LIMITS: Final = (
+    "It proves what was recorded and what Forge answered, not what is left on Forge's disks.",
+    "Forge keeps a user's logs unless it is asked to delete them; the result says if it was.",
+    "Where an operator vouched for the account, only the operator's word shows whose it is.",
+    "That the record has no more events of this request than are here, an export of it shows.",
+    "It names nobody: whose pseudonym it is, the holder of the subject key can show.",
+    "Its times are those of the controller's database, signed when the checkpoint was.",
+    "Other requests of the same person have certificates of their own.",
+)
+
+_FIRST_MEANINGS: Final[Mapping[str, str]] = {
     Outcome.ERASED: "Forge confirmed that it deleted the user.",
     Outcome.ABSENT_AFTER_ATTEMPT: "Forge answered that it has no such user any more; an earlier"
     " call of this request, whose answer was lost, may be what deleted it.",
@@ -36,14 +49,9 @@ MEANINGS: Final[Mapping[str, str]] = {
     Status.CANCELLED: "The request was cancelled by a person; nobody was deleted by it.",
     Status.REFUSED: "The request was refused by a person; nobody was deleted by it.",
 }
-#: Said in every certificate.
-LIMITS: Final = (
-    "It proves what was recorded and what Forge answered, not what is left on Forge's disks.",
-    "That the record has no more events of this request than are here, an export of it shows.",
-    "It names nobody: whose pseudonym it is, the holder of the subject key can show.",
-    "Its times are those of the controller's database, signed when the checkpoint was.",
-    "Other requests of the same person have certificates of their own.",
-)
+_FIRST_LIMITS: Final = (LIMITS[0], *LIMITS[3:])
+#: What the result of older certificates does not have.
+_SECOND_RESULTS: Final = frozenset({"name", "absence", "logs"})
 
 _ENDINGS: Final = {
     "request.closed": None,
@@ -177,6 +185,8 @@ def certificate(evidence: Evidence, *, issued_at: str) -> dict[str, Any]:
 def verified(document: object, keys: Iterable[PublicKey]) -> dict[str, Any]:
     """Return a certificate if it proves what it says; needs no database.
 
+    One of an older format is returned as it would be issued today.
+
     Args:
         document: the certificate's JSON.
         keys: that may have signed its checkpoint.
@@ -184,7 +194,8 @@ def verified(document: object, keys: Iterable[PublicKey]) -> dict[str, Any]:
     Raises:
         InvalidCertificateError: it does not.
     """
-    if not isinstance(document, dict) or document.get("certificate") != FORMAT:
+    form = document.get("certificate") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or form not in (FORMAT, FIRST_FORMAT):  # form may be a list
         raise InvalidCertificateError("it is no certificate of this kind")
     evidence = _evidence_in(document.get("evidence"))
     try:
@@ -193,12 +204,21 @@ def verified(document: object, keys: Iterable[PublicKey]) -> dict[str, Any]:
         raise InvalidCertificateError(f"its checkpoint: {error}") from None
     _require_proofs(evidence)
     told = certificate(evidence, issued_at=str(document.get("issued_at")))
-    if told != document:
-        names = [name for name in told if told[name] != document.get(name)]
+    expected = told if form == FORMAT else _in_first_format(told)
+    if expected != document:
+        names = [name for name in expected if expected[name] != document.get(name)]
         raise InvalidCertificateError(
             f"it says something else than its evidence: {', '.join(names) or 'there is more in it'}"
         )
     return told
+
+
+def _in_first_format(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a certificate as the first format had it, word for word."""
+    result = {name: value for name, value in told["result"].items() if name not in _SECOND_RESULTS}
+    result["meaning"] = _FIRST_MEANINGS.get(str(result["outcome"]))
+    first = {"certificate": FIRST_FORMAT, "result": result, "limits": list(_FIRST_LIMITS)}
+    return {**told, **first}
 
 
 def _require_proofs(evidence: Evidence) -> None:
@@ -260,7 +280,10 @@ def _result(events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     closed_on, due_on = end.get("closed_on"), end.get("due_on")
     return {
         "outcome": outcome,
-        "meaning": MEANINGS.get(str(outcome)),
+        "name": name_of(outcome),
+        "meaning": meaning_of(outcome),
+        "absence": absence_in(end),
+        "logs": logs_in(events),
         "closed_at": end.get("at"),
         "closed_on": closed_on,
         "due_on": due_on,
@@ -278,7 +301,7 @@ def _verified_absent(events: Sequence[Mapping[str, Any]]) -> bool:
     return any(
         step.get("name") == "verify" and step.get("http_status") in {404, 410}
         for said in events
-        for step in said.get("steps", ())
+        for step in steps_in(said)
     )
 
 

@@ -19,21 +19,23 @@ from typing import TYPE_CHECKING, Any, Final
 from forge_gdpr.chain import GENESIS, canonical, seal, written_time
 from forge_gdpr.checkpoints import InvalidCheckpointError, checkpoint_in, require_signed
 from forge_gdpr.merkle import Tree
+from forge_gdpr.outcomes import CLOSED, absence_in, meaning_of
 from forge_gdpr.spreadsheet import csv_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from forge_gdpr.checkpoints import Checkpoint, PublicKey
 
-FORMAT: Final = "forge-gdpr export 1"
+FORMAT: Final = "forge-gdpr export 2"
+#: Of older exports, whose sheet has no words; they are verified as they are.
+FIRST_FORMAT: Final = "forge-gdpr export 1"
 MAIN: Final = "main"
 EVENTS: Final = "events.jsonl"  #: the evidence
 SHEET: Final = "events.csv"  #: for convenience: what of the evidence lies in the period
 MANIFEST: Final = "manifest.json"
 
-#: The sheet's columns; what a body does not say is an empty cell.
-COLUMNS: Final = (
+_FIRST_COLUMNS: Final = (
     "at",
     "chain",
     "seq",
@@ -54,6 +56,10 @@ COLUMNS: Final = (
     "due_on",
     "closed_on",
 )
+#: The sheet's columns; what a body does not say is an empty cell. The last two say in words what a
+#: closing means, and how absence was shown.
+COLUMNS: Final = (*_FIRST_COLUMNS, "meaning", "absence")
+_FORMATS: Final[Mapping[str, Sequence[str]]] = {FIRST_FORMAT: _FIRST_COLUMNS, FORMAT: COLUMNS}
 
 
 class InvalidExportError(ValueError):
@@ -121,12 +127,15 @@ class Ledger:
     Args:
         query: the period.
         note: the newest checkpoint, a signed note; None: the record has none.
+        form: the export's format.
 
     Raises:
         InvalidExportError: the note is no checkpoint.
     """
 
-    def __init__(self, query: Query, note: str | None) -> None:
+    def __init__(self, query: Query, note: str | None, *, form: str = FORMAT) -> None:
+        self._form = form
+        self._columns = _FORMATS[form]
         self._query = query
         self._note = note
         self._checkpoint = None if note is None else _checkpoint(note)
@@ -138,7 +147,7 @@ class Ledger:
         self._gap = False  # whether events of main were withheld since
         self._events = self._withheld = self._in_period = 0
         self._lines, self._sheet = _File(), _File()
-        self._sheet.add(csv_row(COLUMNS))
+        self._sheet.add(csv_row(self._columns))
 
     @property
     def runs(self) -> list[str]:
@@ -181,7 +190,8 @@ class Ledger:
         if not self._query.since <= said["at"] < self._query.until:
             return ""
         self._in_period += 1
-        row = csv_row(said.get(name) for name in COLUMNS)
+        cells = said | _words(said)
+        row = csv_row(cells.get(name) for name in self._columns)
         self._sheet.add(row)
         return row
 
@@ -200,7 +210,7 @@ class Ledger:
             self._require_empty(run_id)
         signed = 0 if self._checkpoint is None else self._checkpoint.size + 1  # itself is next
         return {
-            "export": FORMAT,
+            "export": self._form,
             "issued_at": issued_at,
             "version": version,
             "query": asdict(self._query),
@@ -328,7 +338,8 @@ def verified(
     Raises:
         InvalidExportError: they do not.
     """
-    if not isinstance(manifest, dict) or manifest.get("export") != FORMAT:
+    form = manifest.get("export") if isinstance(manifest, dict) else None
+    if not isinstance(manifest, dict) or not isinstance(form, str) or form not in _FORMATS:
         raise InvalidExportError("its manifest is none of this kind")
     note = manifest.get("checkpoint")
     if note is None:
@@ -337,7 +348,7 @@ def verified(
         require_signed(str(note), keys)
     except InvalidCheckpointError as error:
         raise InvalidExportError(f"its checkpoint: {error}") from None
-    ledger = Ledger(_query(manifest.get("query")), str(note))
+    ledger = Ledger(_query(manifest.get("query")), str(note), form=form)
     for line in lines:
         ledger.add(line)
     told = ledger.manifest(
@@ -352,6 +363,13 @@ def verified(
     if told["files"][SHEET]["sha256"] != sheet_sha256:
         raise InvalidExportError(f"{SHEET} does not say what {EVENTS} says")
     return told
+
+
+def _words(said: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return what a closing means in words; a body says nothing under these names itself."""
+    if said.get("event") != CLOSED:
+        return {"meaning": None, "absence": None}
+    return {"meaning": meaning_of(said.get("outcome")), "absence": absence_in(said)}
 
 
 def _line(found: Mapping[str, str]) -> str:

@@ -30,7 +30,7 @@ class Event(StrEnum):
     """What can happen to a request."""
 
     CLAIMED = "claimed"
-    CLOSED = "closed"  #: the person is gone from Forge, or never was there
+    CLOSED = "closed"  #: Forge deleted the person, or had no such user: `outcomes` says which
     DEFERRED = "deferred"  #: to be tried again later; the attempt counts
     GIVEN_BACK = "given_back"  #: not this request's fault; the attempt does not count
     LEASE_EXPIRED = "lease_expired"  #: the run that had claimed it died

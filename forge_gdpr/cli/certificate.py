@@ -90,9 +90,11 @@ def prove_command(
     file: Path | None,
     output: str,
 ) -> None:
-    """Say what became of a person's requests: erased, open, refused, cancelled, or no record.
+    """Say what became of a person's requests: erased, was not there, open, or no record.
 
-    An e-mail that the request has forgotten is found as it was spelled then, or in lower case.
+    Also: no user with this address was found, cancelled, refused. It says erased only where Forge
+    deleted somebody. An e-mail that the request has forgotten is found as it was spelled then, or
+    in lower case; a request by user id alone never had one: ask for it with --user-id.
     """
     from forge_gdpr.database.engine import reading
     from forge_gdpr.desk.proving import known_of
@@ -108,11 +110,19 @@ def prove_command(
     if file is not None and document is not None:
         _write(file, document)
     if output == "json":
-        echo_json({"requests": [one.as_json() for one in known.found], "retired": known.retired})
+        echo_json(
+            {
+                "requests": [one.as_json() for one in known.found],
+                "retired": known.retired,
+                "advice": known.advice,
+            }
+        )
     elif known.found:
         click.echo("\n".join(one.line for one in known.found))
+        if known.advice is not None:
+            click.echo(known.advice, err=True)
     else:
-        click.echo("no record of this person")
+        click.echo(known.advice or "no record of this person")
     if known.retired and output != "json":
         click.echo(
             f"subject keys that are retired: {', '.join(known.retired)}; under them nobody can be"
@@ -164,11 +174,12 @@ def _verified(file: str, public_key: Path | None) -> dict[str, Any]:
 
 def _told(document: dict[str, Any]) -> str:
     request, result, record = document["request"], document["result"], document["record"]
-    verified = " Asked afterwards, it had no such user." if result["verified_absent"] else ""
+    verified = "Asked afterwards, it had no such user." if result["verified_absent"] else None
+    sentences = (result["meaning"], verified, result["absence"], result["logs"])
     reference = request["reference"] or "none"
     lines = [
         f"the certificate holds: request {request['id']} (reference {reference})",
-        f"{result['outcome']}, {result['closed_at']}: {result['meaning']}{verified}",
+        f"{result['name']}, {result['closed_at']}: {' '.join(filter(None, sentences))}",
         f"received {request['received_at']}, due {result['due_on']}, {_timely(result['on_time'])}",
         f"signed: {record['origin']}, {record['events']} events, {record['signed_at']}",
         "What it does not prove:",

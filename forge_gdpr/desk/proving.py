@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select
@@ -12,6 +11,8 @@ from forge_gdpr.audit.events import EventName
 from forge_gdpr.audit.history import ENDS, used_keys
 from forge_gdpr.database.tables import audit_events
 from forge_gdpr.desk.finding import of_person
+from forge_gdpr.lifecycle import Status
+from forge_gdpr.outcomes import ERASED, name_of, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,19 +25,20 @@ if TYPE_CHECKING:
 _E = audit_events.c
 
 
-class Answer(StrEnum):
-    """What became of a person's request."""
-
-    ERASED = "erased"  #: the outcome says how
-    CANCELLED = "cancelled"
-    REFUSED = "refused"
-    OPEN = "open"
-
-
-_ANSWERS: Final = {
-    EventName.REQUEST_CLOSED: Answer.ERASED,
-    EventName.REQUEST_CANCELLED: Answer.CANCELLED,
-    EventName.REQUEST_REFUSED: Answer.REFUSED,
+#: What is said where nobody is found by e-mail.
+NO_ADDRESS: Final = (
+    "no request named this address; a request by user id alone does not keep an address: ask with"
+    " --user-id"
+)
+#: What is said where somebody is found by e-mail, and nobody was erased so.
+MORE_BY_ID: Final = (
+    "a request by user id alone does not keep an address and is not found by it: ask with"
+    " --user-id, too"
+)
+OPEN: Final = "open"
+_STATUSES: Final = {
+    EventName.REQUEST_CANCELLED: Status.CANCELLED,
+    EventName.REQUEST_REFUSED: Status.REFUSED,
 }
 
 
@@ -45,7 +47,8 @@ class Found:
     """One request of the person."""
 
     request_id: int
-    answer: Answer
+    answer: str = OPEN  #: for machines
+    name: str = OPEN  #: for people
     outcome: str | None = None
     closed_at: datetime | None = None
 
@@ -53,15 +56,14 @@ class Found:
     def line(self) -> str:
         """What it says for people."""
         if self.closed_at is None:
-            return f"{self.answer}: request {self.request_id}"
-        how = "" if self.outcome in {None, self.answer} else f" ({self.outcome})"
-        return f"{self.answer}{how}: request {self.request_id}, {self.closed_at:%Y-%m-%d %H:%M} UTC"
+            return f"{self.name}: request {self.request_id}"
+        return f"{self.name}: request {self.request_id}, {self.closed_at:%Y-%m-%d %H:%M} UTC"
 
     def as_json(self) -> dict[str, Any]:
         """Return it for machines."""
         return {
             "request_id": self.request_id,
-            "answer": self.answer.value,
+            "answer": self.answer,
             "outcome": self.outcome,
             "closed_at": None if self.closed_at is None else self.closed_at.isoformat(),
         }
@@ -73,6 +75,14 @@ class Known:
 
     found: Sequence[Found]
     retired: Sequence[str]  #: key ids of the record that are not live: under them nobody is found
+    by_email: bool  #: how the person was asked for
+
+    @property
+    def advice(self) -> str | None:
+        """What the answer can't know, and what to ask instead; None: nothing."""
+        if not self.by_email or any(one.answer == ERASED for one in self.found):
+            return None
+        return MORE_BY_ID if self.found else NO_ADDRESS
 
 
 def known_of(
@@ -93,15 +103,21 @@ def known_of(
         )
     )
     closed = {
-        row.request_id: Found(
-            request_id=row.request_id,
-            answer=_ANSWERS[row.event],
-            outcome=row.outcome,
-            closed_at=row.at,
-        )
-        for row in rows
+        row.request_id: _closed(row.request_id, row.event, row.outcome, row.at) for row in rows
     }
     return Known(
-        found=[closed.get(one) or Found(request_id=one, answer=Answer.OPEN) for one in ids],
+        found=[closed.get(one) or Found(request_id=one) for one in ids],
         retired=sorted(one for one in used_keys(connection) if not keys.has(one)),
+        by_email=user_id is None,
+    )
+
+
+def _closed(request_id: int, event: str, outcome: str | None, at: datetime) -> Found:
+    end = _STATUSES.get(EventName(event), outcome)
+    return Found(
+        request_id=request_id,
+        answer=state_of(end),
+        name=name_of(end),
+        outcome=outcome,
+        closed_at=at,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from forge_gdpr.outcomes import steps_in
 from forge_gdpr.reports.page import bullets, page, table, text
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ def as_html(document: Mapping[str, Any]) -> str:
         "On time": _yes(result["on_time"]),
         "Reason": result["reason"],
         "Answer of Forge": _http(result["http_status"]),
-        "Asked again afterwards, and gone": _yes(result["verified_absent"]),
+        "Asked afterwards, and no such user": _yes(result["verified_absent"]),
+        "How absence was shown": result["absence"],
+        "The user's logs": result["logs"],
         "Run": result["run_id"],
         "By": result["actor"],
     }
@@ -44,7 +47,7 @@ def as_html(document: Mapping[str, Any]) -> str:
     parts = [
         f"<h1>{text(title)}</h1>",
         f'<p class="quiet">Issued {text(document["issued_at"])}; its JSON can be verified.</p>',
-        f'<p class="outcome">{text(result["outcome"])}</p>',
+        f'<p class="outcome">{text(result["name"])}</p>',
         f"<p>{text(result['meaning'])}</p>",
         "<h2>The request</h2>",
         table("What was asked, and what became of it", (), facts.items()),
@@ -66,7 +69,7 @@ def as_html(document: Mapping[str, Any]) -> str:
 
 def _statuses(step: Mapping[str, Any]) -> str:
     """Return the HTTP statuses of an attempt, by step."""
-    named = [f"{one['name']} {one['http_status']}" for one in step.get("steps", ())]
+    named = [f"{one['name']} {one['http_status']}" for one in steps_in(step)]
     return ", ".join(named) or _http(step.get("http_status"))
 
 

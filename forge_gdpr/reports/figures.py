@@ -13,6 +13,7 @@ from forge_gdpr.audit.events import MAIN
 from forge_gdpr.audit.record import head_of
 from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.lifecycle import CONSEQUENCES, FINAL, Event, Status
+from forge_gdpr.outcomes import name_of
 from forge_gdpr.reports.cohort import TENTHS, received, unclosed
 
 if TYPE_CHECKING:
@@ -170,6 +171,14 @@ def counted(
         head=head_of(connection, MAIN),
         checkpoint=newest(connection),
     )
+
+
+def became(figures: Figures) -> dict[str, int]:
+    """Return how many requests were closed in which way, by what people call it."""
+    named: Counter[str] = Counter()
+    for outcome, requests in figures.outcomes.items():
+        named[name_of(outcome)] += requests
+    return dict(named)
 
 
 def is_overdue(due_on: str | None, today: date) -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from forge_gdpr.checkpoints import InvalidCheckpointError, checkpoint_in
-from forge_gdpr.lifecycle import Outcome, Status
-from forge_gdpr.reports.figures import DAYS_RULE
+from forge_gdpr.reports.figures import DAYS_RULE, became
 from forge_gdpr.reports.nights import FEW, Ended
 from forge_gdpr.reports.page import bullets, page, table, text
 from forge_gdpr.reports.plots import percent, plots
@@ -59,12 +58,6 @@ svg * { stroke-linejoin: round; }
 """
 #: So many rows are seen at once beside a plot; a longer table is scrolled, and printed whole.
 _SEEN: Final = 10
-_ABSENT: Final = (
-    Outcome.ABSENT_AFTER_ATTEMPT.value,
-    Outcome.ALREADY_ABSENT.value,
-    Outcome.NOT_FOUND_BY_EMAIL.value,
-)
-_ALONE: Final = (Outcome.ERASED.value, Status.REFUSED.value, Status.CANCELLED.value)
 
 
 def as_html(figures: Figures, series: Series, *, at: datetime, version: str) -> str:
@@ -101,16 +94,10 @@ def as_html(figures: Figures, series: Series, *, at: datetime, version: str) -> 
 def equation(figures: Figures) -> Mapping[str, int]:
     """Return what became of the requests, each counted once: their sum is what was received.
 
-    An outcome that no program of ours writes has a line of its own.
+    Each way to close has a line of its own; also one that no program of ours writes.
     """
-    outcomes = figures.outcomes
-    others = {name: count for name, count in outcomes.items() if name not in (*_ABSENT, *_ALONE)}
     return {
-        "erased": outcomes.get(Outcome.ERASED, 0),
-        "absent: Forge had no such user": sum(outcomes.get(name, 0) for name in _ABSENT),
-        "refused": outcomes.get(Status.REFUSED, 0),
-        "cancelled": outcomes.get(Status.CANCELLED, 0),
-        **others,
+        **became(figures),
         "open": figures.open,
         "open, on hold": figures.held,
         "review: needs a person": figures.review,
@@ -145,11 +132,11 @@ def _key_figures(figures: Figures) -> str:
 
 
 def _sums(figures: Figures) -> Iterator[str]:
-    became = equation(figures)
-    total = sum(became.values())
+    parts = equation(figures)
+    total = sum(parts.values())
     difference = figures.received - total
     rows = [
-        *((name, f"{count:,}") for name, count in became.items()),
+        *((name, f"{count:,}") for name, count in parts.items()),
         ("sum of these", f"{total:,}"),
         ("received", f"{figures.received:,}"),
         ("difference", f"{difference:,}"),

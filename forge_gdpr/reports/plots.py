@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from forge_gdpr.reports.drawing import Sheet, height_of
+from forge_gdpr.reports.figures import became
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -151,7 +152,7 @@ def _punctual(series: Series) -> Plot:
 
 def _outcomes(figures: Figures) -> Plot:
     title = "How they were closed"
-    named = [(outcome.replace("_", " "), count) for outcome, count in figures.outcomes.items()]
+    named = list(became(figures).items())
     svg = None
     told = "No request of this period is closed."
     if figures.closed:

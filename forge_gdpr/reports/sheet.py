@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from forge_gdpr.reports.figures import became
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -27,6 +29,8 @@ def rows(figures: Figures, series: Series) -> Iterator[Row]:
     yield "figures", None, "reconciles", "yes" if figures.reconciles else "no"
     for outcome, requests in figures.outcomes.items():
         yield "outcomes", outcome, "requests", requests
+    for name, requests in became(figures).items():
+        yield "closed_as", name, "requests", requests
     yield from _labelled(f"by_{series.unit.name.lower()}", series.flow, "received", "closed")
     yield from _labelled("days_to_close", series.took, "on_time", "late")
     yield from _labelled("received_in", series.punctual, "on_time", "late", "overdue")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from io import StringIO
 from typing import TYPE_CHECKING, Final
 
-from forge_gdpr.reports.figures import DAYS_RULE
+from forge_gdpr.reports.figures import DAYS_RULE, became
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +43,8 @@ def as_table(figures: Figures, *, width: int = _WIDTH) -> str:
 def _rows(figures: Figures) -> Iterator[tuple[str, str]]:
     yield "received", f"{figures.received:,}"
     yield "closed", f"{figures.closed:,}"
-    for outcome, requests in figures.outcomes.items():
-        yield f"  {outcome}", f"{requests:,}"
+    for name, requests in became(figures).items():
+        yield f"  {name}", f"{requests:,}"
     yield "review (needs a person)", f"{figures.review:,}"
     yield "held", f"{figures.held:,}"
     yield "open", f"{figures.open:,}"

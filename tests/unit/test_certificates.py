@@ -7,14 +7,16 @@ import re
 from copy import deepcopy
 from datetime import UTC, datetime
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from builders import Chain, make_checkpoint
 
 from forge_gdpr.certificates import (
+    FIRST_FORMAT,
+    FORMAT,
     LIMITS,
-    MEANINGS,
     Evidence,
     InvalidCertificateError,
     certificate,
@@ -22,8 +24,9 @@ from forge_gdpr.certificates import (
 )
 from forge_gdpr.chain import canonical
 from forge_gdpr.checkpoints import Checkpoint, signing_key
-from forge_gdpr.lifecycle import CONSEQUENCES, Event, Status
+from forge_gdpr.lifecycle import CONSEQUENCES, Event
 from forge_gdpr.merkle import root_of
+from forge_gdpr.outcomes import ENDINGS
 from forge_gdpr.reports.certificate import as_html
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 KEY: Final = signing_key("example.org/forge-gdpr", bytes(range(32)))
 OTHER: Final = signing_key("example.org/forge-gdpr", bytes(32))
+GOLDEN: Final = Path(__file__).parents[1] / "golden"
 AT: Final = datetime(2026, 11, 24, 3, tzinfo=UTC)
 ISSUED: Final = "2026-11-25T09:00:00.000000Z"
 ADMITTED: Final[Mapping[str, Any]] = {
@@ -124,7 +128,10 @@ def test_a_certificate_tells_what_was_asked_done_and_answered() -> None:
     }
     assert document["result"] == {
         "outcome": "erased",
+        "name": "erased",
         "meaning": "Forge confirmed that it deleted the user.",
+        "absence": None,
+        "logs": "What became of this user's logs is not in the record.",
         "closed_at": "2026-11-24T03:00:04.000000Z",
         "closed_on": "2026-11-24",
         "due_on": "2026-12-01",
@@ -166,7 +173,8 @@ def test_a_request_that_a_person_ended_has_no_run(ending: str) -> None:
     document = json.loads(json.dumps(certificate(make_evidence(in_main=[ended]), issued_at=ISSUED)))
     assert verified(document, [KEY.public]) == document
     assert (document["runs"], document["result"]["on_time"]) == ([], False)
-    assert document["result"]["meaning"] == MEANINGS[ending]
+    assert document["result"]["meaning"] == ENDINGS[ending].sentence
+    assert (document["result"]["absence"], document["result"]["logs"]) == (None, None)
     assert document["result"]["outcome"] == ending
     assert document["result"]["verified_absent"] is False
 
@@ -176,9 +184,67 @@ def test_a_date_that_nobody_recorded_is_neither_kept_nor_missed() -> None:
     assert document["result"]["on_time"] is None
 
 
-@pytest.mark.parametrize("end", [*CLOSING, Status.CANCELLED, Status.REFUSED])
-def test_every_end_has_its_meaning(end: str) -> None:
-    assert MEANINGS[end].endswith(".")
+@pytest.mark.parametrize("outcome", CLOSING)
+def test_erased_is_said_only_of_those_whom_forge_deleted(outcome: str) -> None:
+    document = make_document(ADMITTED, FINISHED, {**CLOSED, "outcome": outcome})
+    assert verified(document, [KEY.public]) == document
+    told = document["result"]["name"] + document["result"]["meaning"]
+    deleted = outcome in {"erased", "absent_after_attempt"}
+    assert ("erased" in told, "deleted nobody" in told) == (deleted, not deleted)
+    page = as_html(document)
+    assert f'<p class="outcome">{escape(ENDINGS[outcome].name)}</p>' in page
+    for sentence in (document["result"][name] for name in ("meaning", "absence", "logs")):
+        assert escape(sentence or "") in page
+
+
+def test_a_certificate_says_by_what_absence_was_shown_and_what_became_of_the_logs() -> None:
+    absence = {"paths": "list", "gone": "list", "account": "expected"}
+    ended = {**CLOSED, "outcome": "absent_after_attempt", "absence": absence}
+    steps = [{"name": "logs", "http_status": 200}, {"name": "account", "http_status": 404}]
+    document = make_document(ADMITTED, {**FINISHED, "steps": steps}, {**ended, "steps": ["logs"]})
+    assert verified(document, [KEY.public]) == document
+    assert document["result"]["absence"] == (
+        "Absence was shown by Forge's whole list of users, in an account that an operator vouched"
+        " for: nothing but the operator's word shows that it is the right one."
+    )
+    assert document["result"]["logs"] == (
+        "Forge confirmed that it deleted this user's logs, before the account."
+    )
+    assert document["result"]["verified_absent"] is False
+    assert "<td>logs 200, account 404</td>" in as_html(document)
+    document["result"]["absence"] = None
+    with pytest.raises(InvalidCertificateError, match="something else than its evidence: result"):
+        verified(document, [KEY.public])
+
+
+def issued_before(number: int) -> Any:
+    return json.loads((GOLDEN / "certificates-1.json").read_text())[number]
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_an_older_certificate_is_valid_and_told_in_todays_words(number: int) -> None:
+    document = issued_before(number)
+    assert document["certificate"] == FIRST_FORMAT
+    today = verified(document, [KEY.public])
+    assert today["certificate"] == FORMAT
+    assert verified(today, [KEY.public]) == today
+    assert today["evidence"] == document["evidence"]
+    assert today["result"]["meaning"] == ENDINGS[document["result"]["outcome"]].sentence
+
+
+@pytest.mark.parametrize("name", ["meaning", "outcome", "absence"])
+def test_every_change_of_an_older_certificate_is_found(name: str) -> None:
+    document = issued_before(2)
+    document["result"][name] = "erased"
+    with pytest.raises(InvalidCertificateError, match="something else than its evidence: result"):
+        verified(document, [KEY.public])
+
+
+def test_an_older_certificate_has_no_newer_words() -> None:
+    document = verified(issued_before(2), [KEY.public])
+    document["certificate"] = FIRST_FORMAT
+    with pytest.raises(InvalidCertificateError, match="evidence: result, limits"):
+        verified(document, [KEY.public])
 
 
 @pytest.mark.parametrize(
@@ -267,7 +333,10 @@ ELSE = "it says something else than its evidence: "
 
 #: What is changed, by what, and what is said of it.
 CHANGES: Final[Mapping[str, tuple[Callable[[Any], object], str]]] = {
-    "another kind": (lambda d: d.update(certificate="forge-gdpr certificate 2"), "of this kind"),
+    "another kind": (lambda d: d.update(certificate="forge-gdpr certificate 3"), "of this kind"),
+    "no kind at all": (lambda d: d.update(certificate=["forge-gdpr"]), "of this kind"),
+    "name": (lambda d: d["result"].update(name="was not there"), f"{ELSE}result"),
+    "logs": (lambda d: d["result"].update(logs="They are gone."), f"{ELSE}result"),
     "outcome": (lambda d: d["result"].update(outcome="already_absent"), f"{ELSE}result"),
     "reference": (lambda d: d["request"].update(reference="T-1"), f"{ELSE}request"),
     "subject": (lambda d: d["request"].update(subject="k1:bb"), f"{ELSE}request"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
+from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -12,7 +15,10 @@ from builders import Chain, make_checkpoint
 from forge_gdpr.chain import canonical, seal
 from forge_gdpr.checkpoints import signing_key
 from forge_gdpr.exports import (
+    COLUMNS,
     EVENTS,
+    FIRST_FORMAT,
+    FORMAT,
     SHEET,
     InvalidExportError,
     Ledger,
@@ -22,12 +28,14 @@ from forge_gdpr.exports import (
     withheld_line,
 )
 from forge_gdpr.merkle import root_of
+from forge_gdpr.outcomes import ENDINGS, absence_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 KEY: Final = signing_key("example.org/forge-gdpr", bytes(range(32)))
 OTHER: Final = signing_key("example.org/forge-gdpr", bytes(32))
+GOLDEN: Final = Path(__file__).parents[1] / "golden"
 QUERY: Final = Query(
     first_day="2026-07-01",
     last_day="2026-09-30",
@@ -178,6 +186,46 @@ def test_an_export_tells_what_lies_in_its_period() -> None:
     assert "'=T-3" in export.sheet
     for outside in (91, 92, 93, 98, 99):
         assert f"request.held,,{outside}," not in export.sheet
+
+
+def exported_before() -> tuple[Any, list[str], str]:
+    golden = json.loads((GOLDEN / "export-1.json").read_text())
+    return golden["manifest"], golden["lines"], golden["sheet"]
+
+
+def test_an_older_export_is_valid_with_the_sheet_of_its_time() -> None:
+    manifest, lines, sheet = exported_before()
+    digest = hashlib.sha256(sheet.encode()).hexdigest()
+    assert manifest["export"] == FIRST_FORMAT
+    assert verified(manifest, lines, sheet_sha256=digest, keys=[KEY.public]) == manifest
+    with pytest.raises(InvalidExportError, match="something else than its events: files"):
+        verified(manifest | {"export": FORMAT}, lines, sheet_sha256=digest, keys=[KEY.public])
+
+
+def test_the_sheet_says_in_words_what_a_closing_means() -> None:
+    absence = {"paths": "list", "gone": "list", "account": "sentinel"}
+    ended = {"event": "request.closed", "at": at("07-01"), "request_id": 3, "meaning": "erased"}
+    in_main = (
+        ended | {"outcome": "already_absent", "absence": absence},
+        ended | {"outcome": "not_found_by_email"},
+        ended | {"outcome": "erased"},
+        ended | {"event": "request.held", "absence": "here"},
+    )
+    export = Export(in_main, withheld=set(), runs=()).told()
+    assert export.verified() == export.manifest
+    rows = list(csv.DictReader(StringIO(export.sheet, newline=""), COLUMNS, strict=True))
+    assert [(row["meaning"], row["absence"]) for row in rows] == [
+        (
+            ENDINGS["already_absent"].sentence,
+            absence_in({"absence": absence}),
+        ),
+        (
+            ENDINGS["not_found_by_email"].sentence,
+            "How absence was shown is not in the record (older version).",
+        ),
+        (ENDINGS["erased"].sentence, ""),
+        ("", ""),
+    ]
 
 
 def test_the_events_beside_the_period_show_that_none_of_it_is_missing() -> None:

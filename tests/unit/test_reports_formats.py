@@ -59,23 +59,23 @@ NOTHING = make_figures(
 TABLE = """\
 Deletion requests received from 2026-03-01 to 2026-03-31 (UTC)
 
-received                           12,345
-closed                             12,040
-  erased                           12,000
-  absent_after_attempt                  5
-  already_absent                       20
-  not_found_by_email                   10
-  cancelled                             3
-  refused                               2
-review (needs a person)               105
-held                                   50
-open                                  150
+received                                12,345
+closed                                  12,040
+  erased                                12,000
+  erased, absent after an earlier call       5
+  was not there                             20
+  no user with this address was found       10
+  cancelled                                  3
+  refused                                    2
+review (needs a person)                    105
+held                                        50
+open                                       150
 
-closed on time                     12,039
-closed late                             1
-not closed, overdue on 2026-04-02       7
-days to close, median                 1.0
-days to close, 95th percentile       28.4
+closed on time                          12,039
+closed late                                  1
+not closed, overdue on 2026-04-02            7
+days to close, median                      1.0
+days to close, 95th percentile            28.4
 
 Counted are the requests received in the period, each once, as the record says
 they stand now: 12345 received = 12040 closed + 105 review + 50 held + 150 open;
