@@ -225,7 +225,9 @@ RETAIN_REQUESTS_MONTHS: Final = Option(
     help="Calendar months after closing for which a request's row is kept; the record stays.",
 )
 ERASE_LOGS: Final = Option(
-    name="erase_logs", default=False, help="Also delete the user's logs, before the account."
+    name="erase_logs",
+    default=False,
+    help="Also delete the user's logs, before the account; else Forge keeps them.",
 )
 VERIFY: Final = Option(
     name="verify", default=False, help="After a deletion, ask Forge: GET must answer 404."

@@ -67,6 +67,7 @@ def doctor_command(ctx: click.Context, offline: bool, output: str) -> None:
 
 
 def _findings(settings: Settings, *, offline: bool) -> Iterator[Finding]:
+    from forge_gdpr.watch import checks
     from forge_gdpr.watch.findings import Finding
 
     shown = settings.shown()
@@ -76,6 +77,8 @@ def _findings(settings: Settings, *, offline: bool) -> Iterator[Finding]:
         if option.name in settings.model_fields_set
     ]
     yield Finding(name="settings", said=" ".join(given) or "all are the defaults")
+    if not settings.erase_logs:
+        yield checks.user_logs()
     yield from _local(settings)
     if not offline:
         yield from _at_forge(settings)

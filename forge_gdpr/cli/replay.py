@@ -1,4 +1,4 @@
-"""``forge-gdpr audit replay-check``: after a backup was restored, who was erased and is back."""
+"""``forge-gdpr audit replay-check``: after a backup was restored, who is back at Forge."""
 
 from __future__ import annotations
 
@@ -44,11 +44,12 @@ if TYPE_CHECKING:
 def replay_command(
     ctx: click.Context, enqueue: bool, actor: str | None, yes: bool, output: str
 ) -> None:
-    """Say who was erased and is at Forge again, as after a backup was restored.
+    """Say which closed requests' people are at Forge again, as after a backup was restored.
 
-    One call lists Forge's users; the record is searched for their pseudonyms. Exits 10 if
-    somebody is back by user id, for Forge gives an id once. Back by e-mail alone is shown and
-    no alarm: people may sign up anew.
+    That is those who were erased, and those who were not there when their request was closed; the
+    outcome says which. One call lists Forge's users; the record is searched for their pseudonyms.
+    Exits 10 if somebody is back by user id, for Forge gives an id once. Back by e-mail alone is
+    shown and no alarm: people may sign up anew.
     """
     settings = wiring.settings_with()
     if enqueue and not yes and not sys.stdin.isatty():

@@ -64,7 +64,11 @@ def list_requests(
     pager: bool,
     **wanted: Any,  # noqa: ANN401  # the filters
 ) -> None:
-    """List requests, the earliest deadline first; the person is not shown."""
+    """List requests, the earliest deadline first; the person is not shown.
+
+    Of a request that is done, the reason is what became of it: erased, was_not_there or
+    not_found_by_email.
+    """
     from forge_gdpr.database.engine import reading
     from forge_gdpr.queue import listing
 
@@ -91,6 +95,8 @@ def list_requests(
 
 
 def _as_table(found: Iterable[Listed]) -> Iterator[str]:
+    from forge_gdpr.outcomes import state_of
+
     return table_lines(
         ("id", "reference", "status", "reason", "received", "due", "attempts"),
         (
@@ -98,7 +104,7 @@ def _as_table(found: Iterable[Listed]) -> Iterator[str]:
                 one.id,
                 one.reference,
                 one.status,
-                one.status_reason,
+                one.status_reason or (one.outcome and state_of(one.outcome)),
                 f"{one.received_at:%Y-%m-%d}",
                 one.due_on,
                 one.attempts,
@@ -128,6 +134,7 @@ _PRINTED = {"table": _as_table, "json": _as_json, "csv": _as_csv}
 def show(request_id: int, output: str) -> None:
     """Show one request and its whole history from the record.
 
+    Of one that is done also what that means, how absence was shown, and what became of the logs.
     Of one that was removed, FORGE_GDPR_RETAIN_REQUESTS_MONTHS after closing, what the record says.
     """
     from forge_gdpr.audit import history

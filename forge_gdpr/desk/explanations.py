@@ -1,4 +1,7 @@
-"""Why a request is not done yet, and what would change it, as one sentence. Decides only."""
+"""Why a request is not done yet, and what would change it, as one sentence. Decides only.
+
+Of one that is done, what became of it: by the words of `outcomes`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from forge_gdpr.lifecycle import Outcome, Reason, Status
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+
+    from forge_gdpr.outcomes import Fate
 
 #: Why a person is needed, and what the person does.
 REVIEWS: Final[Mapping[str, str]] = {
@@ -58,12 +63,12 @@ class Facts:
     claimed_by: str | None = None
     approved_by: str | None = None
     closed_at: datetime | None = None
-    outcome: str | None = None  #: of a closed one, from the record
+    fate: Fate | None = None  #: of one that Forge's answers closed, from the record
     removed: bool = False  #: only the record knows it still
 
 
 def explained(facts: Facts, *, now: datetime, cool_off_days: int, approved_only: bool) -> str:
-    """Return the sentence.
+    """Return the sentence; of a request that is done also what it means.
 
     Args:
         facts: the request.
@@ -88,7 +93,8 @@ def explained(facts: Facts, *, now: datetime, cool_off_days: int, approved_only:
                 f"needs a person: {why.format(id=facts.id)} 'forge-gdpr requests retry {facts.id}'"
             )
         case Status.DONE:
-            said = f"is done since {_minute(facts.closed_at)}: {facts.outcome or 'closed'}"
+            name = "closed" if facts.fate is None else facts.fate.name
+            said = f"is done since {_minute(facts.closed_at)}: {name}"
         case Status.CANCELLED | Status.REFUSED:
             said = (
                 f"was {facts.status} at {_minute(facts.closed_at)} ({facts.reason}): that is final"
@@ -96,7 +102,9 @@ def explained(facts: Facts, *, now: datetime, cool_off_days: int, approved_only:
         case _:
             said = f"has the unknown status {facts.status!r}: the next run sends it to review"
     kept = f"; only the record has it: 'forge-gdpr audit list --request {facts.id}'"
-    return f"request {facts.id} {said}{kept if facts.removed else ''}"
+    first = f"request {facts.id} {said}{kept if facts.removed else ''}"
+    sentences = [] if facts.fate is None else facts.fate.sentences
+    return f"{first}. {' '.join(sentences)}" if sentences else first
 
 
 def _pending(facts: Facts, now: datetime, cool_off_days: int, *, approved_only: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,7 @@ from forge_gdpr.desk.explanations import Facts
 from forge_gdpr.errors import NotFoundError
 from forge_gdpr.identifiers import normalised_email
 from forge_gdpr.lifecycle import Status
+from forge_gdpr.outcomes import fate_of
 from forge_gdpr.pseudonyms import Kind
 from forge_gdpr.queue import listing
 from forge_gdpr.queue.listing import Listed
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from forge_gdpr.outcomes import Fate
     from forge_gdpr.pseudonyms import Keyring
 
 _C = deletion_requests.c
@@ -96,12 +99,9 @@ def facts_of(connection: Connection, request_id: int) -> Facts:
             reason=end.status_reason,
             received_at=end.received_at,
             closed_at=end.closed_at,
-            outcome=body.get("outcome"),
+            fate=_fate(connection, request_id),
             removed=True,
         )
-    outcome = connection.execute(
-        select(_E.outcome).where(_E.request_id == request_id, _E.event == EventName.REQUEST_CLOSED)
-    ).scalar()
     return Facts(
         id=row.id,
         status=row.status,
@@ -112,20 +112,43 @@ def facts_of(connection: Connection, request_id: int) -> Facts:
         claimed_by=row.claimed_by,
         approved_by=row.approved_by,
         closed_at=row.closed_at,
-        outcome=outcome,
+        fate=_fate(connection, request_id) if row.status == Status.DONE else None,
     )
 
 
 def shown(connection: Connection, request_id: int) -> dict[str, Any]:
     """Return a request for people and machines; of a removed one what the record says.
 
+    Of one that is done also what became of it, in words.
+
     Raises:
         NotFoundError: there is none with this id.
     """
     queued = listing.one(connection, request_id)
     if queued is not None:
-        return queued.as_json()
-    return _listed(request_id, _end(connection, request_id)).as_json() | {"removed": True}
+        request = queued.as_json()
+    else:
+        request = _listed(request_id, _end(connection, request_id)).as_json() | {"removed": True}
+    done = request["status"] == Status.DONE
+    fate = _fate(connection, request_id) if done else None
+    return request | {
+        "meaning": None if fate is None else fate.meaning,
+        "absence": None if fate is None else fate.absence,
+        "logs": None if fate is None else fate.logs,
+    }
+
+
+def _fate(connection: Connection, request_id: int) -> Fate | None:
+    """Return what became of a request that Forge's answers closed, as the record says it."""
+    bodies = connection.execute(
+        select(_E.body)
+        .where(
+            _E.request_id == request_id,
+            _E.event.in_((EventName.ATTEMPT_FINISHED, EventName.REQUEST_CLOSED)),
+        )
+        .order_by(_E.id)
+    ).scalars()
+    return fate_of([json.loads(body) for body in bodies])
 
 
 def _end(connection: Connection, request_id: int) -> dict[str, Any]:
@@ -143,6 +166,7 @@ def _listed(request_id: int, body: Mapping[str, Any]) -> Listed:
         regime=body["regime"],
         status=_STATUSES[body["event"]],
         status_reason=body.get("reason"),
+        outcome=body.get("outcome"),
         received_at=datetime.fromisoformat(body["received_at"]),
         due_on=date.fromisoformat(body["due_on"]),
         not_before=None,

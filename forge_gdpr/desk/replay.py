@@ -1,4 +1,4 @@
-"""After a restore: who was erased and is at Forge again, and asking for them anew."""
+"""After a restore: whose request is closed and who is at Forge again; asking for them anew."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def presence(
         connection: in a reading transaction.
         users: all that Forge has.
         keys: all under which the record's people may be pseudonymised.
-        listed_at: the database's clock before Forge was asked: whom a run has erased since then
-            was rightly on the list.
+        listed_at: the database's clock before Forge was asked: whose request was closed since
+            then may rightly be on the list.
     """
     found = Presence(((user.id, user.email) for user in users), keys)
     closings = (
@@ -91,7 +91,7 @@ def enqueue(
 ) -> Enqueued:
     """Ask for these people anew, unless an open request does; all of them or none.
 
-    The reference says which request had erased them, and when they were found again: so a
+    The reference says which request was closed for them, and when they were found again: so a
     second restore makes a second request, and a repeat of this one finds the first still open.
 
     Args:

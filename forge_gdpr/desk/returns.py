@@ -1,4 +1,4 @@
-"""Who was erased and is at Forge again. Decides only; does no I/O.
+"""Whose request is closed and who is at Forge again. Decides only; does no I/O.
 
 The record knows people by pseudonym only, so Forge's users are pseudonymised and looked for in
 it. What is held here grows with Forge's users, however long the record is.

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, func, select, true
 
-from forge_gdpr.database.tables import deletion_requests
+from forge_gdpr.database.tables import audit_events, deletion_requests
+from forge_gdpr.lifecycle import Status
+from forge_gdpr.outcomes import CLOSED
 from forge_gdpr.queue.admission import public_reference
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Row
 
 _C = deletion_requests.c
+_E = audit_events.c
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,7 @@ class Listed:
     regime: str
     status: str
     status_reason: str | None
+    outcome: str | None  #: of one that Forge's answers closed, from the record
     received_at: datetime
     due_on: date | None
     not_before: datetime | None
@@ -46,7 +50,23 @@ class Listed:
         }
 
 
-_SELECT = select(*(_C[name] for name in Listed.__dataclass_fields__), _C.forge_user_id, _C.email)
+_OUTCOME: Final = (
+    select(_E.outcome)
+    .where(
+        _E.request_id == _C.id,
+        _E.event == CLOSED,
+        _C.status == Status.DONE,
+    )
+    .order_by(_E.id.desc())
+    .limit(1)
+    .scalar_subquery()
+    .label("outcome")
+)
+_SELECT = select(
+    *(_OUTCOME if name == "outcome" else _C[name] for name in Listed.__dataclass_fields__),
+    _C.forge_user_id,
+    _C.email,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

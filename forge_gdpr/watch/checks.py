@@ -119,6 +119,12 @@ def files(private: Sequence[Path]) -> Finding:
     return Finding(name="files", said="what holds people or secrets is its owner's alone")
 
 
+def user_logs() -> Finding:
+    """Say what becomes of users' logs while ERASE_LOGS is off; that is a choice, not a fault."""
+    said = "Forge keeps the logs of users it deletes: FORGE_GDPR_ERASE_LOGS is off"
+    return Finding(name="user logs", said=said)
+
+
 def disk(folder: Path) -> Finding:
     """See whether a night's record fits on the disk."""
     free = shutil.disk_usage(folder).free

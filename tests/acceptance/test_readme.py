@@ -13,7 +13,7 @@ import pytest
 import world
 from desk_session import session
 
-from forge_gdpr import options
+from forge_gdpr import options, outcomes
 from forge_gdpr.cli import main
 from forge_gdpr.errors import MEANINGS
 
@@ -53,6 +53,15 @@ def codes_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def outcomes_table() -> str:
+    lines = ["| outcome | in words | seen | the request |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| `{outcome}` | {meaning.name} | {meaning.seen} | {meaning.becomes} |"
+        for outcome, meaning in outcomes.MEANINGS.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def commands(group: Any, *names: str) -> Iterator[tuple[str, str]]:
     for name, command in sorted(group.commands.items()):
         if hasattr(command, "commands"):
@@ -87,7 +96,12 @@ def demo() -> str:
     return re.sub(r"/\S+/forge-gdpr-demo-\w+", "/var/lib/demo", told).strip()
 
 
-BLOCKS = {"settings": settings_table, "exit codes": codes_table, "commands": commands_table}
+BLOCKS = {
+    "settings": settings_table,
+    "exit codes": codes_table,
+    "commands": commands_table,
+    "outcomes": outcomes_table,
+}
 
 
 @pytest.mark.parametrize("name", BLOCKS)

@@ -10,8 +10,11 @@ import pytest
 from forge_gdpr.desk.actions import ACTIONS
 from forge_gdpr.desk.explanations import REVIEWS, Facts, explained
 from forge_gdpr.lifecycle import CONSEQUENCES, Event, Reason, Status
+from forge_gdpr.outcomes import Fate
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ERASED = Fate(name="erased", meaning="It is.", absence=None, logs="Logs too.")
+UNKNOWN = Fate(name="from_the_future", meaning=None, absence=None, logs=None)
 LATER = NOW + timedelta(hours=3)
 
 
@@ -96,14 +99,19 @@ def sentence(*, cool_off_days: int = 0, approved_only: bool = False, **changes: 
             id="a reason nobody knows",
         ),
         pytest.param(
-            {"status": "done", "closed_at": NOW, "outcome": "erased"},
-            "is done since 2026-03-01 12:00 UTC: erased",
+            {"status": "done", "closed_at": NOW, "fate": ERASED},
+            "is done since 2026-03-01 12:00 UTC: erased. It is. Logs too.",
             id="done",
         ),
         pytest.param(
-            {"status": "done", "closed_at": NOW, "outcome": "erased", "removed": True},
+            {"status": "done", "closed_at": NOW, "fate": UNKNOWN},
+            "is done since 2026-03-01 12:00 UTC: from_the_future",
+            id="done, nobody knows how",
+        ),
+        pytest.param(
+            {"status": "done", "closed_at": NOW, "fate": ERASED, "removed": True},
             "is done since 2026-03-01 12:00 UTC: erased; only the record has it:"
-            " 'forge-gdpr audit list --request 17'",
+            " 'forge-gdpr audit list --request 17'. It is. Logs too.",
             id="removed",
         ),
         pytest.param(
