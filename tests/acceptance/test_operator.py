@@ -184,7 +184,7 @@ def test_explain_finds_a_person_also_when_the_request_has_forgotten_them(
         found = program("requests", "explain", option, "-", stdin=typed)
         assert (found.returncode, found.stderr) == (0, "")
         assert found.stdout.startswith("request 1 is done since ")
-        assert found.stdout.endswith(": erased\n")
+        assert ": erased. Forge confirmed that it deleted the user." in found.stdout
     assert program.here("requests", "explain", "--email", USERS[1].email).stdout.startswith(
         "request 2"
     )

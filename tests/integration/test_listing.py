@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from world import insert
 
-from forge_gdpr.database.engine import reading
-from forge_gdpr.queue.listing import SortedBy, Wanted, count, listed
+from forge_gdpr.audit.events import Entry, EventName
+from forge_gdpr.audit.record import append_main
+from forge_gdpr.database.engine import now, reading, writing
+from forge_gdpr.queue.listing import SortedBy, Wanted, count, listed, one
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -39,9 +41,31 @@ def test_an_order_is_the_same_on_both_databases_and_complete(
 ) -> None:
     insert(engine, *({"forge_user_id": f"u{n}"} | row for n, row in enumerate(ROWS)))
     with reading(engine) as connection:
-        assert [one.id for one in listed(connection, by=by)] == forwards
-        assert [one.id for one in listed(connection, by=by, backwards=True)] == backwards
-        assert [one.id for one in listed(connection, by=by, most=2)] == forwards[:2]
+        assert [request.id for request in listed(connection, by=by)] == forwards
+        assert [request.id for request in listed(connection, by=by, backwards=True)] == backwards
+        assert [request.id for request in listed(connection, by=by, most=2)] == forwards[:2]
+
+
+def test_the_newest_closing_of_what_is_done_says_its_outcome(engine: Engine) -> None:
+    insert(
+        engine,
+        {"forge_user_id": "u1", "status": "done"},
+        {"forge_user_id": "u2", "status": "done"},
+        {"forge_user_id": "u3"},  # its id was given out before, as after a restore
+    )
+    with writing(engine) as connection:
+        closings = [(1, "erased"), (3, "erased"), (1, "already_absent")]
+        entries = [
+            Entry(event=EventName.REQUEST_CLOSED, request_id=number, outcome=outcome)
+            for number, outcome in closings
+        ]
+        append_main(connection, entries, at=now(connection))
+    with reading(engine) as connection:
+        outcomes = [request.outcome for request in listed(connection, by=SortedBy.ID)]
+        single = one(connection, 1)
+    assert outcomes == ["already_absent", None, None]
+    assert single is not None
+    assert single.as_json()["outcome"] == "already_absent"
 
 
 def test_those_that_are_wanted_are_counted(engine: Engine) -> None:
