@@ -100,12 +100,13 @@ def run_command(
     """
     from forge_gdpr.run.opening import Limits
 
-    if check and not dry_run:
-        raise click.UsageError("--check goes with --dry-run")
-    if reason is not None and expect is None and expect_absent is None:
-        raise click.UsageError("--reason goes with --expect or --expect-absent")
-    if expect_absent is not None and reason is None:
-        raise click.UsageError("--expect-absent needs --reason CODE, for the record")
+    _require_sense(
+        check=check,
+        dry_run=dry_run,
+        reason=reason,
+        overrides=expect is not None or expect_absent is not None,
+        expect_absent=expect_absent,
+    )
     settings = wiring.settings_with(concurrency=concurrency, rate=rate, max_runtime_s=max_runtime_s)
     limits = Limits(
         max_due=settings.max_due,
@@ -144,6 +145,18 @@ def run_command(
     if summary.halt is not None:
         click.echo(f"error: {summary.advice}", err=True)
     ctx.exit(summary.exit_code)
+
+
+def _require_sense(
+    *, check: bool, dry_run: bool, reason: str | None, overrides: bool, expect_absent: int | None
+) -> None:
+    """Refuse options that mean nothing without others."""
+    if check and not dry_run:
+        raise click.UsageError("--check goes with --dry-run")
+    if reason is not None and not overrides:
+        raise click.UsageError("--reason goes with --expect or --expect-absent")
+    if expect_absent is not None and reason is None:
+        raise click.UsageError("--expect-absent needs --reason CODE, for the record")
 
 
 def _run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from forge_gdpr.answers import Verdict
@@ -73,7 +74,7 @@ class Inbox:
     def close(self) -> None:
         """Say whose fault the last failures were, and write all that is left."""
         self._settle_refusals()
-        if self._failures and not self._has_worked:
+        if not self._has_worked and not all(map(_was_put_off, self._failures)):
             reached = any(map(_was_reached, self._failures))
             self._gate.halt(Halt.OUTAGE if reached else Halt.UNREACHABLE)
         whole = self._gate.halt_reason not in {None, Halt.SIGNAL}
@@ -99,6 +100,16 @@ class Inbox:
     def _write(self) -> None:
         self._recorder.record(self._waiting)
         self._waiting = []
+
+
+def _was_put_off(attempt: Attempt) -> bool:
+    """Say whether Forge works, and wants to be asked later: that is no outage."""
+    result = attempt.result
+    return (
+        isinstance(result, Erasure)
+        and result.http_status == HTTPStatus.TOO_MANY_REQUESTS
+        and result.retry_after_s is not None
+    )
 
 
 def _was_reached(attempt: Attempt) -> bool:
