@@ -13,6 +13,7 @@ from urllib3.exceptions import InvalidHeader, ProxyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 
 @unique
@@ -109,17 +110,26 @@ def failure_of(error: BaseException, *, reached: bool) -> Failure:
     return Failure.CONNECTION if reached else Failure.CONNECT
 
 
-def phrase(failure: Failure, *, within_s: float | None = None, proxy: bool = False) -> str:
+def phrase(
+    failure: Failure,
+    *,
+    within_s: float | None = None,
+    since: datetime | None = None,
+    proxy: bool = False,
+) -> str:
     """Return a failure in a few words, like ``no answer within 15 s``.
 
     Args:
         failure: what happened.
         within_s: how long was waited, for the failures that are about time.
+        since: when it came to be so.
         proxy: it happened on the way to the proxy.
     """
     text = failure.value
     if within_s is not None:
         text = text.replace(" in time", f" within {within_s:g} s")
+    if since is not None:
+        text = f"{text} on {since:%Y-%m-%d}"
     return f"proxy: {text}" if proxy else text
 
 

@@ -94,7 +94,8 @@ class ForgeClient:
             gate: pace, breaker and halt, shared by all threads.
             policy: when a failed try is made again.
             monotonic: seconds that never go back.
-            now: the wall clock, only for a Retry-After that names a date without a Date beside it.
+            now: the wall clock, only for a Retry-After that names a date without a Date beside it,
+                and for a certificate that has expired.
             draw: a random number from 0.0 to 1.0.
         """
         self.gate = gate
@@ -244,6 +245,7 @@ class ForgeClient:
                 context=self._context,
                 watch=self._watch,
                 monotonic=self._monotonic,
+                now=self._now,
             )
             self._transports.append(transport)
         return transport

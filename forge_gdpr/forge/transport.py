@@ -12,9 +12,9 @@ import ssl
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.client import HTTPException
+from http.client import HTTPS_PORT, HTTPException
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import certifi
 import requests
@@ -27,11 +27,13 @@ from forge_gdpr.errors import ConfigurationError, InvalidUserIdError
 from forge_gdpr.forge.causes import Failure, failure_of, is_proxys, phrase
 from forge_gdpr.forge.codings import UnreadableBodyError, decoded
 from forge_gdpr.forge.deadlines import DeadlineWatch, Watched
+from forge_gdpr.forge.expiry import expires_at
 from forge_gdpr.identifiers import is_safe_user_id
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
 
     from requests import PreparedRequest, Response
 
@@ -191,10 +193,12 @@ class Transport:
         context: ssl.SSLContext,
         watch: DeadlineWatch,
         monotonic: Callable[[], float],
+        now: Callable[[], datetime],
     ) -> None:
         """Prepare the session; nothing is connected before the first call."""
         self._endpoint = endpoint
         self._monotonic = monotonic
+        self._now = now
         self._call = Watched()
         self._time_s = endpoint.total_timeout_s  # that the try under way has
         watch.add(self._call)
@@ -359,8 +363,27 @@ class Transport:
             Failure.CONNECT_TIMEOUT: self._endpoint.connect_timeout_s,
             Failure.READ_TIMEOUT: self._endpoint.read_timeout_s,
         }
-        cause = phrase(failure, within_s=limits_s.get(failure), proxy=is_proxys(error))
+        cause = phrase(
+            failure,
+            within_s=limits_s.get(failure),
+            since=self._expired_at() if failure is Failure.EXPIRED else None,
+            proxy=is_proxys(error),
+        )
         return TransportError(failure, reached=reached, cause=cause)
+
+    def _expired_at(self) -> datetime | None:
+        address = urlsplit(self._endpoint.base_url)
+        if self._proxies or address.hostname is None:
+            return None
+        date = expires_at(
+            address.hostname,
+            address.port or HTTPS_PORT,
+            timeout_s=self._endpoint.connect_timeout_s,
+            hold=self._call.hold_copy,
+        )
+        self._call.hold(None)
+        # Else it is another certificate of its chain that has expired.
+        return date if date is not None and date < self._now() else None
 
     def _out_of_time(self, *, reached: bool) -> TransportError:
         failure = Failure.TOTAL_TIMEOUT

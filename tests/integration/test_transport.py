@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ADA = generated_user(0)
+NOW = datetime.now(UTC)
 ONE_TRY = RetryPolicy(tries=1)
 BODY = b'{"success": true}'
 #: 200 MB of nothing.
@@ -329,13 +330,10 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-NOW = datetime.now(UTC)
-
-
 @pytest.mark.parametrize(
     ("kind", "cause"),
     [
-        ("expired", "certificate expired"),
+        ("expired", f"certificate expired on {NOW - timedelta(days=3):%Y-%m-%d}"),
         ("early", "certificate not valid yet"),
         ("other host", "certificate of another host name"),
         ("other authority", "certificate of an unknown authority"),
@@ -376,6 +374,31 @@ def test_a_bad_certificate_is_told_in_words(
         assert secure.seen == ()
 
 
+def test_a_host_that_hides_its_certificate_is_not_waited_for(
+    authority: trustme.CA, tmp_path: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", not_after=NOW - timedelta(days=3)).configure_cert(context)
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    handshakes: list[int] = []
+
+    def behave(connection: socket.socket) -> None:
+        handshakes.append(1)
+        if len(handshakes) > 1:
+            return silent(connection)  # the second handshake is about the date
+        with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True):
+            return None
+
+    started = time.monotonic()
+    with raw_server(behave) as url:
+        secure = url.replace("http://127.0.0.1", "https://localhost")
+        cause = cause_at(secure, ca_file=str(bundle), total_timeout_s=0.3)
+    assert cause == "certificate expired"
+    assert len(handshakes) == 2
+    assert time.monotonic() - started < 1.0
+
+
 @contextlib.contextmanager
 def transport(url: str) -> Iterator[Transport]:
     endpoint = Warm(
@@ -383,7 +406,11 @@ def transport(url: str) -> Iterator[Transport]:
     )
     with DeadlineWatch(monotonic=time.monotonic) as watch:
         opened = Transport(
-            endpoint, context=endpoint.tls_context(), watch=watch, monotonic=time.monotonic
+            endpoint,
+            context=endpoint.tls_context(),
+            watch=watch,
+            monotonic=time.monotonic,
+            now=lambda: NOW,
         )
         yield opened
         opened.close()

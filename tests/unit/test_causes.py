@@ -6,6 +6,7 @@ import errno
 import http.client
 import socket
 import ssl
+from datetime import UTC, datetime
 
 import pytest
 import requests
@@ -90,6 +91,8 @@ def test_a_phrase_has_no_word_of_a_library() -> None:
     assert phrase(Failure.READ_TIMEOUT, within_s=15.0) == "no answer within 15 s"
     assert phrase(Failure.CONNECT_TIMEOUT, within_s=0.5) == "no connection within 0.5 s"
     assert phrase(Failure.TOTAL_TIMEOUT, within_s=30) == "no whole answer within 30 s"
+    since = datetime(2026, 3, 1, tzinfo=UTC)
+    assert phrase(Failure.EXPIRED, since=since) == "certificate expired on 2026-03-01"
     assert phrase(Failure.REFUSED, proxy=True) == "proxy: connection refused"
 
 
