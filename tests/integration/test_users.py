@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import re
+import ssl
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 from world import KEY, Program, client, make_program, raw_server
 
 from forge_gdpr.errors import ForgeGdprError
@@ -349,3 +351,22 @@ def test_a_failing_forge_is_told_with_its_cause(typed: Program, sandbox: Sandbox
     assert "(HTTP 522; 2 tries)" in done.stderr
     dead = typed.here("users", *CREATE, FORGE_GDPR_BASE_URL="http://127.0.0.1:1/forge")
     assert (dead.returncode, "(connection refused; 1 try)" in dead.stderr) == (5, True)
+
+
+def test_what_is_no_list_is_not_listed(tmp_path: Path) -> None:
+    bodies: list[Any] = [{"data": {}}, {}, [], None]
+    for body in bodies:
+        done = told(tmp_path, body, "list")
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (5, "", 1)
+
+
+def test_a_certificate_that_is_not_trusted_is_told_with_its_reason(tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    with Sandbox(users=1, key=KEY, tls=context) as secure:
+        done = calling(tmp_path, secure.url).here("users", "list")
+    line = (
+        "error: Forge is not trusted (certificate of an unknown authority): check"
+        " FORGE_GDPR_BASE_URL and FORGE_GDPR_CA_FILE\n"
+    )
+    assert (done.returncode, done.stderr) == (5, line)
