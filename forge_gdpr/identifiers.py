@@ -151,8 +151,31 @@ def folded_email(email: str) -> str:
     return f"{local}@{'.'.join(_folded_label(label) for label in domain.rstrip('.').split('.'))}"
 
 
+def user_id_spellings(user_id: str) -> list[str]:
+    """Return the forms under which an id may be in the record: today's first, then older ones."""
+    canonical = canonical_user_id(user_id)
+    is_forges = _FORGE_ID.fullmatch(user_id) is not None
+    return list(dict.fromkeys([canonical, user_id, user_id.upper() if is_forges else user_id]))
+
+
+def email_spellings(email: str) -> list[str]:
+    """Return the forms under which an address may be in the record: today's first, then older ones.
+
+    Older ones were as they came but for the case of the domain, so an IDN stood there in either
+    form, and the local part in NFC or NFD. What is no address has its older form only.
+    """
+    before = normalised_email(email)
+    canonical = canonical_email(email)
+    if canonical is None:
+        return [before]
+    local, _, domain = canonical.partition("@")
+    readable = f"{local}@{'.'.join(_readable_label(label) for label in domain.split('.'))}"
+    forms = [canonical, before, readable, unicodedata.normalize("NFD", canonical)]
+    return list(dict.fromkeys(forms))
+
+
 def normalised_email(email: str) -> str:
-    """Return the form in which addresses were compared, and pseudonymised, before 2026-11.
+    """Return the form in which addresses were compared, and pseudonymised, at first.
 
     Only to find what is in the record already. Trimmed; the domain in lower case.
     """
@@ -235,9 +258,9 @@ def _local_part_fault(local: str) -> str | None:
     if len(local) > LONGEST_LOCAL_PART:
         return f"this has more than {LONGEST_LOCAL_PART} characters before its @"
     if local.startswith(".") or local.endswith(".") or ".." in local:
-        return "this has a dot too many before its @"
+        return "this has a misplaced dot before its @"
     if not _DOT_STRING.fullmatch(local):
-        return "this has a character before its @ that no address has"
+        return "this has a character before its @ that addresses do not have"
     return None
 
 
@@ -247,14 +270,14 @@ def _domain_fault(domain: str, ascii_domain: str | None) -> str | None:
     if domain.endswith("."):
         return "this ends with a dot: remove it"
     if domain.startswith("["):
-        return "this has an IP address after its @, which is no person's mail domain"
+        return "this has an IP address after its @, not a mail domain"
     if ascii_domain is None:
-        return "this has no possible domain after its @"
+        return "the part after its @ is not a domain"
     labels = ascii_domain.split(".")
     if len(labels) == 1:
         return "this has a domain without a dot after its @: perhaps its end is missing"
     if labels[-1].isdecimal():
-        return "this has an IP address after its @, which is no person's mail domain"
+        return "this has an IP address after its @, not a mail domain"
     return None
 
 
@@ -263,7 +286,7 @@ def _no_single_address(text: str) -> str | None:
     if "@" not in text:
         if _FORGE_ID.fullmatch(text):
             return "this is a Forge id: put it into `forge_user_id`"
-        return "this is no e-mail address: it has no @"
+        return "this is not an e-mail address: it has no @"
     if text.casefold().startswith("mailto:"):
         return "this begins with mailto: leave that out"
     if '"' in text:
@@ -320,6 +343,11 @@ def _decoded(label: str) -> str | None:
         return label.removeprefix(_A_LABEL).encode("ascii").decode("punycode")
     except (UnicodeError, ValueError, OverflowError):
         return None
+
+
+def _readable_label(label: str) -> str:
+    """Return a label of a canonical domain as people write it."""
+    return (_decoded(label) or label) if label.startswith(_A_LABEL) else label
 
 
 def _skeleton(text: str) -> str:

@@ -65,6 +65,12 @@ LIST_IGNORES: Final = Option(
     help="Keys beside data in Forge's list of users that do not mean that there is more, separated"
     " by commas.",
 )
+USER_ID_PATTERN: Final = Option(
+    name="user_id_pattern",
+    default="[0-9a-fA-F]{24}",
+    help="What a Forge user id looks like, as a regular expression of Python; the whole id must"
+    " match, else it is never sent.",
+)
 SIGNING_KEY: Final = Option(
     name="signing_key",
     secret=True,

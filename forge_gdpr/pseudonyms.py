@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from forge_gdpr.identifiers import normalised_email
+from forge_gdpr.identifiers import email_spellings, user_id_spellings
 
 SHORTEST_KEY_BYTES: Final = 32
 
@@ -49,7 +49,7 @@ class SubjectKey:
 
         Args:
             kind: what ``identifier`` is, so that an id never equals an e-mail.
-            identifier: in its normalised form; lone surrogates are kept, not refused.
+            identifier: in its canonical form; lone surrogates are kept, not refused.
         """
         message = f"{kind}\x00{identifier}".encode("utf-8", "surrogatepass")
         digest = hmac.digest(self.secret, message, "sha256").hex()
@@ -87,12 +87,28 @@ class Keyring:
         return self.keys[-1]
 
     def subjects(self, kind: Kind, identifier: str) -> list[str]:
-        """Return an identifier's pseudonyms under every live key."""
-        return [key.subject(kind, identifier) for key in self.keys]
+        """Return an identifier's pseudonyms under every live key and in every form it ever had."""
+        return [one for key in self.keys for one in pseudonyms(key, kind, identifier)]
 
     def has(self, key_id: str) -> bool:
         """Say whether a key is live."""
         return any(key.id == key_id for key in self.keys)
+
+
+def pseudonyms(key: SubjectKey, kind: Kind, identifier: str) -> list[str]:
+    """Return what an identifier may stand under in the record: as it is written today, then before.
+
+    Ids and addresses have one canonical form now. Those that were recorded earlier, in upper case
+    or with a Unicode domain, are still looked for.
+    """
+    match kind:
+        case Kind.USER_ID:
+            forms = user_id_spellings(identifier)
+        case Kind.EMAIL:
+            forms = email_spellings(identifier)
+        case _:
+            forms = [identifier]
+    return [key.subject(kind, form) for form in forms]
 
 
 def key_id_of(subject: str) -> str:
@@ -114,10 +130,6 @@ def aliases(key: SubjectKey, subject: str, *, user_id: str | None, email: str | 
 
 
 def _pseudonyms(key: SubjectKey, *, user_id: str | None, email: str | None) -> list[str]:
-    by_id = [] if user_id is None else [key.subject(Kind.USER_ID, user_id)]
-    by_email = (
-        []
-        if email is None or not email.strip()
-        else [key.subject(Kind.EMAIL, normalised_email(email))]
-    )
+    by_id = [] if user_id is None else pseudonyms(key, Kind.USER_ID, user_id)[:1]
+    by_email = [] if not (email or "").strip() else pseudonyms(key, Kind.EMAIL, email or "")[:1]
     return by_id + by_email

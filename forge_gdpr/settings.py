@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
+import re
 import stat
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -89,6 +91,7 @@ class Settings(BaseSettings):
     subject_key: SecretStr | None = _secret(options.SUBJECT_KEY)
     sentinel_user_id: str | None = _declared(options.SENTINEL_USER_ID)
     list_ignores: str | None = _declared(options.LIST_IGNORES)
+    user_id_pattern: str = _declared(options.USER_ID_PATTERN)
     signing_key: SecretStr | None = _secret(options.SIGNING_KEY)
     public_key_file: Path | None = _declared(options.PUBLIC_KEY_FILE)
     checkpoint_file: Path | None = _declared(options.CHECKPOINT_FILE)
@@ -178,6 +181,18 @@ class Settings(BaseSettings):
         if url.scheme == "http" and not _is_loopback(url.hostname):
             raise ValueError("is plain http, which is only for this machine: write https")
         return value.rstrip("/")
+
+    @field_validator("user_id_pattern")
+    @classmethod
+    def _user_id_pattern_is_one(cls, value: str) -> str:
+        if value != value.strip() or not value.isprintable() or value[:1] in {"'", '"'}:
+            raise ValueError("has quotation marks, blanks or a line end around it: remove them")
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                re.compile(value)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"is not a regular expression of Python: {error}") from None
+        return value
 
     @field_validator("api_key")
     @classmethod

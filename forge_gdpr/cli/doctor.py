@@ -120,6 +120,8 @@ def _local(settings: Settings) -> Iterator[Finding]:
     yield checks.tried(
         "last run", lambda: checks.last_run(engine, now=now, max_age_h=settings.max_age_h)
     )
+    pattern = wiring.id_rules(settings).pattern
+    yield checks.tried("identifiers", lambda: checks.identifiers(engine, pattern=pattern))
     key_file = wiring.subject_key_file(settings)
     if key_file is not None:  # else the files are the server's
         path = Path(str(parsed_url(url).database))

@@ -20,6 +20,7 @@ from forge_gdpr.cli.parameters import actor_option, ending, login_name, output_o
 from forge_gdpr.errors import ExitCode, InvalidInputError
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import Engine
@@ -70,12 +71,14 @@ def import_command(
     date is midnight UTC.
     """
     written_in = _format_of(file, form)
-    engine = wiring.migrated_engine(wiring.settings_with())
+    settings = wiring.settings_with()
+    engine = wiring.migrated_engine(settings)
     with ExitStack() as stack:
         stream = stack.enter_context(click.open_file(file, "rb"))
         progress = stack.enter_context(_progress(stream))
         order = _Order(
             created_by=actor or login_name(),
+            pattern=wiring.id_rules(settings).pattern,
             keep_going=rejects is not None,
             dry_run=dry_run,
             reject=stack.enter_context(_rejects_file(rejects, dry_run=dry_run)),
@@ -96,6 +99,7 @@ class _Counts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Order:
     created_by: str
+    pattern: re.Pattern[str]
     keep_going: bool
     dry_run: bool
     reject: Callable[[Line, str], None]
@@ -123,7 +127,11 @@ def _imported(
             with writing(engine) if whole is None else nullcontext(whole) as connection:
                 intake.begin_import(connection)
                 taken = intake.add_lines(
-                    connection, group, created_by=order.created_by, now=began_at
+                    connection,
+                    group,
+                    created_by=order.created_by,
+                    pattern=order.pattern,
+                    now=began_at,
                 )
                 if not order.keep_going:
                     _refuse(taken.rejected)

@@ -48,7 +48,9 @@ def add_command(
     from forge_gdpr.queue import intake
     from forge_gdpr.queue.checks import NewRequest
 
-    engine = wiring.migrated_engine(wiring.settings_with())
+    settings = wiring.settings_with()
+    pattern = wiring.id_rules(settings).pattern
+    engine = wiring.migrated_engine(settings)
     new = NewRequest(
         user_id=typed(user_id),
         email=typed(email),
@@ -58,7 +60,7 @@ def add_command(
         created_by=actor or login_name(),
     )
     with writing(engine) as connection:
-        request_id, is_new = intake.add(connection, new)
+        request_id, is_new = intake.add(connection, new, pattern=pattern)
     if output == "json":
         echo_json({"id": request_id, "new": is_new})
     else:

@@ -69,7 +69,7 @@ def replay_command(
         )
     asked = None
     if enqueue and same and (yes or _confirmed(len(same))):
-        asked = _enqueued(engine, same, keys, actor or login_name())
+        asked = _enqueued(engine, settings, same, actor or login_name())
     if output == "json":
         echo_json(_as_json(found, returns, asked))
     elif asked is not None:
@@ -95,13 +95,15 @@ def _confirmed(count: int) -> bool:
 
 
 def _enqueued(
-    engine: Engine, returns: Sequence[Return], keys: Sequence[SubjectKey], actor: str
+    engine: Engine, settings: Settings, returns: Sequence[Return], actor: str
 ) -> Enqueued:
     from forge_gdpr.database.engine import writing
     from forge_gdpr.desk.replay import enqueue
 
+    keys = wiring.subject_keys(settings).keys
+    pattern = wiring.id_rules(settings).pattern
     with writing(engine) as connection:
-        return enqueue(connection, returns, keys=keys, actor=actor)
+        return enqueue(connection, returns, keys=keys, pattern=pattern, actor=actor)
 
 
 def _show(found: Presence, returns: Sequence[Return]) -> None:

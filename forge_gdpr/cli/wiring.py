@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import secrets
 import sys
 import time
@@ -115,7 +116,9 @@ def id_rules(settings: Settings) -> IdRules:
     from forge_gdpr.identifiers import user_id_fault
     from forge_gdpr.identity import IdRules
 
-    rules = IdRules(sentinel=settings.sentinel_user_id)
+    rules = IdRules(
+        pattern=re.compile(settings.user_id_pattern), sentinel=settings.sentinel_user_id
+    )
     if settings.sentinel_user_id is not None:
         fault = user_id_fault(settings.sentinel_user_id, rules.pattern)
         if fault is not None:

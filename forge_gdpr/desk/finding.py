@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,7 @@ from forge_gdpr.chain import canonical
 from forge_gdpr.database.tables import audit_events, deletion_requests
 from forge_gdpr.desk.explanations import Facts
 from forge_gdpr.errors import NotFoundError
-from forge_gdpr.identifiers import normalised_email
+from forge_gdpr.identifiers import FORGE_ID, canonical_user_id, email_spellings
 from forge_gdpr.lifecycle import Status
 from forge_gdpr.outcomes import fate_of
 from forge_gdpr.pseudonyms import Kind
@@ -24,7 +25,7 @@ from forge_gdpr.queue.listing import Listed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
     from forge_gdpr.outcomes import Fate
     from forge_gdpr.pseudonyms import Keyring
@@ -46,15 +47,19 @@ def of_person(
 
     A pseudonym that is not the request's own stands in the bodies of its admission and closing,
     which are read one by one: a question by e-mail takes seconds on a large record. An address
-    that was forgotten is found as it was spelled then, or in lower case.
+    that was forgotten is found as it was spelled then, or in lower case, and an IDN in both forms.
     """
     if user_id is not None:
-        known, pseudonyms = _C.forge_user_id == user_id, keys.subjects(Kind.USER_ID, user_id)
+        known = _has_user_id(user_id)
+        pseudonyms = keys.subjects(Kind.USER_ID, user_id)
     else:
-        address = normalised_email(email or "")
-        known = func.lower(func.trim(_C.email)) == address.lower()
-        spellings = {address, address.lower()}
-        pseudonyms = [one for text in spellings for one in keys.subjects(Kind.EMAIL, text)]
+        spellings = email_spellings(email or "")
+        known = func.lower(func.trim(_C.email)).in_([text.lower() for text in spellings])
+        pseudonyms = [
+            pseudonym
+            for text in {email or "", *(spelling.lower() for spelling in spellings)}
+            for pseudonym in keys.subjects(Kind.EMAIL, text)
+        ]
     rows = connection.execute(select(_C.id).where(or_(known, _C.subject.in_(pseudonyms)))).scalars()
     told = connection.execute(
         select(_E.request_id).where(
@@ -149,6 +154,13 @@ def _fate(connection: Connection, request_id: int) -> Fate | None:
         .order_by(_E.id)
     ).scalars()
     return fate_of([json.loads(body) for body in bodies])
+
+
+def _has_user_id(user_id: str) -> ColumnElement[bool]:
+    """Whether the row has this id: Forge's own in any case, another pattern's to the letter."""
+    has_no_case = re.fullmatch(FORGE_ID, user_id) is not None
+    column = func.lower(_C.forge_user_id) if has_no_case else _C.forge_user_id
+    return column == canonical_user_id(user_id)
 
 
 def _end(connection: Connection, request_id: int) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from forge_gdpr.database.tables import audit_events, deletion_requests
 from forge_gdpr.deadlines import Regime
 from forge_gdpr.desk.returns import PROMISES, Closing, Presence, Return
 from forge_gdpr.errors import NotFoundError
+from forge_gdpr.identifiers import canonical_user_id, user_id_spellings
 from forge_gdpr.lifecycle import OPEN
-from forge_gdpr.pseudonyms import Kind
+from forge_gdpr.pseudonyms import Kind, pseudonyms
 from forge_gdpr.queue.intake import add_lines, begin_import
 from forge_gdpr.queue.lines import Line
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Sequence
     from datetime import datetime
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 _C = deletion_requests.c
 _E = audit_events.c
-#: Far below SQLite's limit of parameters, with an id and a pseudonym for each key.
+#: Far below SQLite's limit of parameters, with three forms of an id, and of a pseudonym a key.
 _GROUP: Final = 500
 _REGIMES: Final = frozenset(regime.value for regime in Regime)
 
@@ -87,7 +89,12 @@ class Enqueued:
 
 
 def enqueue(
-    connection: Connection, returns: Sequence[Return], *, keys: Sequence[SubjectKey], actor: str
+    connection: Connection,
+    returns: Sequence[Return],
+    *,
+    keys: Sequence[SubjectKey],
+    pattern: re.Pattern[str],
+    actor: str,
 ) -> Enqueued:
     """Ask for these people anew, unless an open request does; all of them or none.
 
@@ -98,6 +105,7 @@ def enqueue(
         connection: in a writing transaction.
         returns: of people who are known by their user id.
         keys: for the requests that are open.
+        pattern: what a user id looks like.
         actor: who asks.
 
     Raises:
@@ -110,7 +118,7 @@ def enqueue(
         group = returns[start : start + _GROUP]
         asked = _asked_for(connection, [one.user_id for one in group], keys)
         lines = [_line(one, now) for one in group if one.user_id not in asked]
-        taken = add_lines(connection, lines, created_by=actor, now=now)
+        taken = add_lines(connection, lines, created_by=actor, pattern=pattern, now=now)
         for line, reason in taken.rejected:
             raise NotFoundError(f"request {line.number} can't be repeated: {reason}")
         new += taken.new
@@ -135,11 +143,18 @@ def _asked_for(
     connection: Connection, user_ids: Sequence[str], keys: Sequence[SubjectKey]
 ) -> set[str]:
     """Return those of these users for whom a request is open: by id, or by their pseudonym."""
-    named = {key.subject(Kind.USER_ID, user_id): user_id for key in keys for user_id in user_ids}
+    named = {
+        pseudonym: canonical_user_id(user_id)
+        for key in keys
+        for user_id in user_ids
+        for pseudonym in pseudonyms(key, Kind.USER_ID, user_id)
+    }
+    spellings = [spelling for user_id in user_ids for spelling in user_id_spellings(user_id)]
     rows = connection.execute(
         select(_C.forge_user_id, _C.subject).where(
-            _C.status.in_(OPEN), or_(_C.forge_user_id.in_(user_ids), _C.subject.in_(named))
+            _C.status.in_(OPEN), or_(_C.forge_user_id.in_(spellings), _C.subject.in_(named))
         )
     ).all()
-    known = {row.forge_user_id for row in rows} | {named.get(row.subject or "") for row in rows}
-    return {user_id for user_id in user_ids if user_id in known}
+    known = {canonical_user_id(row.forge_user_id or "") for row in rows}
+    known |= {named.get(row.subject or "", "") for row in rows}
+    return {user_id for user_id in user_ids if canonical_user_id(user_id) in known}

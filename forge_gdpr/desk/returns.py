@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from forge_gdpr.identifiers import normalised_email
 from forge_gdpr.lifecycle import Outcome
-from forge_gdpr.pseudonyms import Kind
+from forge_gdpr.pseudonyms import Kind, pseudonyms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -76,11 +75,12 @@ class Presence:
         self.unreadable = 0  #: closings under keys that are not live
         for user_id, email in users:
             self.users += 1
-            address = normalised_email(email)
             for key in keys:
-                self._by_id[key.subject(Kind.USER_ID, user_id)] = user_id
-                if address:  # users without an e-mail are not found by one
-                    self._by_email[key.subject(Kind.EMAIL, address)].append(user_id)
+                for pseudonym in pseudonyms(key, Kind.USER_ID, user_id):
+                    self._by_id[pseudonym] = user_id
+                if email.strip():  # users without an e-mail are not found by one
+                    for pseudonym in pseudonyms(key, Kind.EMAIL, email):
+                        self._by_email[pseudonym].append(user_id)
 
     def note(self, closing: Closing) -> None:
         """Look whether a closing is about somebody who is there. In the record's order."""

@@ -11,12 +11,18 @@ from typing import TYPE_CHECKING, Final
 
 from forge_gdpr.deadlines import Regime
 from forge_gdpr.errors import InvalidInputError, InvalidUserIdError
-from forge_gdpr.identifiers import is_safe_user_id, normalised_email
+from forge_gdpr.identifiers import (
+    canonical_email,
+    canonical_user_id,
+    email_fault,
+    normalised_email,
+    user_id_fault,
+)
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Mapping
 
-LONGEST_EMAIL: Final = 320
 LONGEST_REFERENCE: Final = 255
 LONGEST_ACTOR: Final = 64
 
@@ -43,25 +49,26 @@ class NewRequest:
     created_by: str | None = None  #: None: an application
 
 
-def check(new: NewRequest, *, now: datetime) -> None:
+def check(new: NewRequest, *, pattern: re.Pattern[str], now: datetime) -> None:
     """Refuse what is no request that a run could carry out.
 
     Args:
         new: its times aware.
+        pattern: what a user id looks like.
         now: the database's clock.
 
     Raises:
-        InvalidUserIdError: the id could change a URL.
+        InvalidUserIdError: the id does not look like one.
         InvalidInputError: anything else is wrong.
     """
     if new.user_id is None and new.email is None:
         raise InvalidInputError("a request names a person: give a user id, an e-mail, or both")
-    if new.user_id is not None and not is_safe_user_id(new.user_id):
-        raise InvalidUserIdError(
-            "this user id could change a URL's path, so it would never be sent: check it"
-        )
-    if new.email is not None and not _is_email(new.email.strip()):
-        raise InvalidInputError("this is no e-mail address: check it")
+    fault = None if new.user_id is None else user_id_fault(new.user_id, pattern)
+    if fault is not None:
+        raise InvalidUserIdError(f"wrong user id: {fault}")
+    fault = None if new.email is None else email_fault(new.email)
+    if fault is not None:
+        raise InvalidInputError(f"wrong e-mail: {fault}")
     if new.reference is not None:
         _check_text("reference", new.reference, longest=LONGEST_REFERENCE)
     if new.regime not in _REGIMES:
@@ -108,12 +115,12 @@ def differences(new: NewRequest, old: NewRequest, *, closed: bool) -> list[str]:
     run may have found out. Nor is what a closed request has forgotten.
     """
     differing = []
-    if new.user_id not in {None, old.user_id} and not (closed and old.user_id is None):
+    mine, other = new.user_id or old.user_id or "", old.user_id or ""
+    if not (closed and old.user_id is None) and canonical_user_id(mine) != canonical_user_id(other):
         differing.append("forge_user_id")
-    if new.email is not None and not (closed and old.email is None):
-        mine, other = normalised_email(new.email), normalised_email(old.email or "")
-        if mine != other:
-            differing.append("email")
+    mine, other = new.email or old.email or "", old.email or ""
+    if not (closed and old.email is None) and _compared(mine) != _compared(other):
+        differing.append("email")
     if new.regime != old.regime:
         differing.append("regime")
     if new.received_at not in {None, old.received_at}:
@@ -123,16 +130,9 @@ def differences(new: NewRequest, old: NewRequest, *, closed: bool) -> list[str]:
     return differing
 
 
-def _is_email(text: str) -> bool:
-    """Say whether it has the shape of an address; whether it is one only its host knows."""
-    local, _at, domain = text.rpartition("@")
-    return (
-        local != ""
-        and domain != ""
-        and " " not in domain
-        and len(text) <= LONGEST_EMAIL
-        and text.isprintable()
-    )
+def _compared(email: str) -> str:
+    """Return an address as it is compared; an application may have inserted what is none."""
+    return canonical_email(email) or normalised_email(email)
 
 
 def _check_text(name: str, text: str, *, longest: int) -> None:

@@ -10,9 +10,11 @@ from sqlalchemy import insert, select
 from forge_gdpr.database import engine
 from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.errors import ForgeGdprError, InvalidInputError
+from forge_gdpr.identifiers import canonical_user_id
 from forge_gdpr.queue.checks import NewRequest, check, differences, request_in
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
@@ -54,15 +56,20 @@ class Intake:
     rejected: Sequence[tuple[Line, str]]  #: each with its reason, which names nobody
 
 
-def add(connection: Connection, new: NewRequest) -> tuple[int, bool]:
+def add(connection: Connection, new: NewRequest, *, pattern: re.Pattern[str]) -> tuple[int, bool]:
     """Add a request and return its id, and whether it is new: one reference is one request.
 
+    Args:
+        connection: in a writing transaction.
+        new: the request.
+        pattern: what a user id looks like.
+
     Raises:
-        InvalidUserIdError: the id could change a URL.
+        InvalidUserIdError: the id does not look like one.
         InvalidInputError: it is wrong otherwise, or its reference belongs to another request.
     """
     now = engine.now(connection)
-    check(new, now=now)
+    check(new, pattern=pattern, now=now)
     if new.reference is not None:
         known = _stored(connection, [new.reference]).get(new.reference)
         if known is not None and known.id is not None:
@@ -79,7 +86,12 @@ def add(connection: Connection, new: NewRequest) -> tuple[int, bool]:
 
 
 def add_lines(
-    connection: Connection, group: Iterable[Line], *, created_by: str | None, now: datetime
+    connection: Connection,
+    group: Iterable[Line],
+    *,
+    created_by: str | None,
+    pattern: re.Pattern[str],
+    now: datetime,
 ) -> Intake:
     """Add the requests of some lines of a file, all of them that are neither known nor wrong.
 
@@ -88,13 +100,15 @@ def add_lines(
             and a line takes one.
         group: the lines, in their order.
         created_by: who imports them.
+        pattern: what a user id looks like.
         now: the database's clock, for the checks and where a line says no time.
     """
     rejected: list[tuple[Line, str]] = []
     checked: list[tuple[Line, str, NewRequest]] = []
     for line in group:
         try:
-            new = _checked(line, created_by=created_by, now=now)
+            new = _read(line, created_by=created_by)
+            check(new, pattern=pattern, now=now)
         except ForgeGdprError as error:
             rejected.append((line, str(error)))
         else:
@@ -131,12 +145,10 @@ def begin_import(connection: Connection) -> None:
         connection.exec_driver_sql(f"PRAGMA cache_size = -{_CACHE_KB}")
 
 
-def _checked(line: Line, *, created_by: str | None, now: datetime) -> NewRequest:
+def _read(line: Line, *, created_by: str | None) -> NewRequest:
     if line.fault is not None:
         raise InvalidInputError(line.fault)
-    new = request_in(line.cells, created_by=created_by)
-    check(new, now=now)
-    return new
+    return request_in(line.cells, created_by=created_by)
 
 
 def _conflict(differing: Iterable[str]) -> str:
@@ -166,8 +178,13 @@ def _stored(connection: Connection, references: Sequence[str]) -> dict[str, Stor
 
 
 def _values(new: NewRequest, *, now: datetime) -> dict[str, Any]:
+    """Return the columns of a new row.
+
+    The id is stored as it is sent, so that a row, its pseudonym and Forge's list agree to the
+    letter. The address stays as it was given: it is compared in its own form anyway.
+    """
     return {
-        "forge_user_id": new.user_id,
+        "forge_user_id": None if new.user_id is None else canonical_user_id(new.user_id),
         "email": None if new.email is None else new.email.strip(),
         "reference": new.reference,
         "regime": new.regime,

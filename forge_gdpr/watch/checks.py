@@ -16,10 +16,13 @@ from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.engine import reading, writing
 from forge_gdpr.database.tables import audit_events, deletion_requests, runs
 from forge_gdpr.errors import ExitCode, ForgeGdprError
+from forge_gdpr.identifiers import email_fault, user_id_fault
+from forge_gdpr.lifecycle import OPEN
 from forge_gdpr.watch.findings import Finding, failure, warning
 from forge_gdpr.watch.status import last_good
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     from forge_gdpr.pseudonyms import Keyring
 
+_C: Final = deletion_requests.c
 #: Leases and Retry-After bear such a difference; a date of receipt should not.
 MOST_CLOCK_SKEW: Final = timedelta(seconds=60)
 LEAST_FREE_BYTES: Final = 100 * 2**20
@@ -110,6 +114,36 @@ def last_run(engine: Engine, *, now: datetime, max_age_h: float) -> Finding:
     return Finding(name="last run", said=said)
 
 
+def identifiers(engine: Engine, *, pattern: re.Pattern[str]) -> Finding:
+    """See whether open requests name people by what looks like an id and an address.
+
+    Read row by row: an application may have inserted millions.
+    """
+    rows = (
+        select(_C.id, _C.forge_user_id, _C.email)
+        .where(_C.status.in_(OPEN))
+        .order_by(_C.id)
+        .execution_options(yield_per=1000)
+    )
+    ids = emails = 0
+    first = ""
+    with reading(engine) as connection, connection.execute(rows) as opened:
+        for request_id, user_id, email in opened:
+            wrong_id = None if user_id is None else user_id_fault(str(user_id), pattern)
+            wrong_email = email_fault(str(email)) if str(email or "").strip() else None
+            ids += wrong_id is not None
+            emails += wrong_email is not None
+            first = first or _first(request_id, wrong_id or wrong_email)
+    if not first:
+        return Finding(name="identifiers", said="all open requests have ids that look like one")
+    return warning(
+        "identifiers",
+        f"{ids} open requests have a user id that does not look like one, {emails} an e-mail that"
+        f" is not an address; {first}: correct them in the table, or the next run sends them to"
+        " review",
+    )
+
+
 def files(private: Sequence[Path]) -> Finding:
     """See whether files that hold people or secrets are their owner's alone."""
     opened = [path for path in private if path.exists() and _others_may(path)]
@@ -147,3 +181,7 @@ def compared(name: str, theirs: datetime, ours: datetime, whose: str) -> Finding
 
 def _others_may(path: Path) -> bool:
     return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+
+
+def _first(request_id: int, fault: str | None) -> str:
+    return "" if fault is None else f"the first is request {request_id} ({fault})"

@@ -103,6 +103,7 @@ def test_the_desk_adds_lists_and_shows(program: Program, engine: Engine) -> None
         (("requests", "add"), 2),
         (("requests", "add", "--user-id", "../x"), 2),
         (("requests", "add", "--email", "nobody"), 2),
+        (("requests", "add", "--user-id", "undefined"), 2),
         (("requests", "add", "--user-id", "a", "--regime", "lgpd"), 2),
         (("requests", "add", "--user-id", "a", "--received-at", "soon"), 2),
         (("run", "--check"), 2),
@@ -181,6 +182,10 @@ def test_bad_settings_are_exit_code_3(program: Program, tmp_path: Path) -> None:
     key.chmod(0o644)
     for variables, said in [
         ({"FORGE_GDPR_RATE": "fast"}, "FORGE_GDPR_RATE=fast is wrong"),
+        ({"FORGE_GDPR_USER_ID_PATTERN": "[0-9"}, "is not a regular expression of Python: unterm"),
+        ({"FORGE_GDPR_USER_ID_PATTERN": "a{99999999999}"}, "is not a regular expression"),
+        ({"FORGE_GDPR_USER_ID_PATTERN": "'[0-9]+'"}, "has quotation marks, blanks"),
+        ({"FORGE_GDPR_USER_ID_PATTERN": "[0-9]+\r"}, "has quotation marks, blanks"),
         ({"FORGE_GDPR_API_KEY": ""}, "there is no API key"),
         ({"FORGE_GDPR_API_KEY": "", "FORGE_GDPR_API_KEY_FILE": str(key)}, "chmod 600"),
         ({"FORGE_GDPR_BASE_URL": "http://example.com"}, "write https"),

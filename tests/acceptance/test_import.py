@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 HEADER: Final = "reference,forge_user_id,email,regime,received_at,not_before\n"
+OTHER: Final = "f" * 24
 CANARY: Final = "ada.lovelace"
 COUNT: Final = "SELECT count(*) FROM deletion_requests"
 
 
 def rows(first: int, last: int) -> str:
-    return "".join(f"T-{n},u{n},{CANARY}@example.org,,2026-03-01,\n" for n in range(first, last))
+    return "".join(
+        f"T-{n},{n:024x},{CANARY}@example.org,,2026-03-01,\n" for n in range(first, last)
+    )
 
 
 def write(folder: Path, content: str | bytes, name: str = "new.csv") -> str:
@@ -51,15 +54,21 @@ def test_a_file_is_imported_once_however_often_it_is_read(
     ("bad", "said"),
     [
         pytest.param("T-x,../x,,,,\n", "could change a URL's path", id="user id"),
-        pytest.param(f"T-x,,{CANARY},,,\n", "this is no e-mail address", id="e-mail"),
+        pytest.param(f"T-x,,{CANARY},,,\n", "wrong e-mail: this is not", id="e-mail"),
         pytest.param("T-x,,,,,\n", "a request names a person", id="nobody"),
-        pytest.param(f",,{CANARY}@b,,,\n", "there is no reference", id="no reference"),
-        pytest.param("T-x,u,,,,,,\n", "has 8 cells", id="too many cells"),
-        pytest.param(f"T-x,u,{CANARY}\udcff@b,,,\n", "is not UTF-8", id="broken UTF-8"),
-        pytest.param(f'"T-x,u,{CANARY}@b,,,\n', "a quote", id="open quote"),
-        pytest.param(f"T-0,u,{CANARY}@b,,,\n", "with another forge_user_id", id="reference twice"),
-        pytest.param(f"T-2099,u,{CANARY}@b,,,\n", "by an earlier line", id="twice in a group"),
-        pytest.param("T-x,u,,,2126-03-01,\n", "received_at is in the future", id="next century"),
+        pytest.param(f",,{CANARY}@b.org,,,\n", "there is no reference", id="no reference"),
+        pytest.param(f"T-x,{OTHER},,,,,,\n", "has 8 cells", id="too many cells"),
+        pytest.param(f"T-x,{OTHER},{CANARY}\udcff@b.org,,,\n", "is not UTF-8", id="broken UTF-8"),
+        pytest.param(f'"T-x,{OTHER},{CANARY}@b.org,,,\n', "a quote", id="open quote"),
+        pytest.param(
+            f"T-0,{OTHER},{CANARY}@b.org,,,\n", "with another forge_user_id", id="reference twice"
+        ),
+        pytest.param(
+            f"T-2099,{OTHER},{CANARY}@b.org,,,\n", "by an earlier line", id="twice in a group"
+        ),
+        pytest.param(
+            f"T-x,{OTHER},,,2126-03-01,\n", "received_at is in the future", id="next century"
+        ),
     ],
 )
 def test_one_bad_line_leaves_nothing_behind(
@@ -80,14 +89,14 @@ def test_going_on_it_imports_the_good_lines_and_keeps_the_others_for_their_owner
     program: Program, engine: Engine, tmp_path: Path
 ) -> None:
     bad = f"T-x,,{CANARY},,,"
-    path = write(tmp_path, HEADER + rows(0, 1500) + bad + "\nT-0,u9,,,,\n" + rows(1500, 1510))
+    path = write(tmp_path, HEADER + rows(0, 1500) + bad + f"\nT-0,{OTHER},,,,\n" + rows(1500, 1510))
     rejects = tmp_path / "rejects.jsonl"
     done = program.here("requests", "import", path, "--keep-going", str(rejects))
     assert (done.returncode, done.stderr) == (2, "")
     assert done.stdout == f"imported 1510 new, 0 already there, 2 rejected: see {rejects}\n"
     kept = [json.loads(line) for line in rejects.read_text().splitlines()]
-    assert [(one["line"], one["text"]) for one in kept] == [(1502, bad), (1503, "T-0,u9,,,,")]
-    assert kept[0]["reason"] == "this is no e-mail address: check it"
+    assert [(one["line"], one["text"]) for one in kept] == [(1502, bad), (1503, f"T-0,{OTHER},,,,")]
+    assert kept[0]["reason"] == "wrong e-mail: this is not an e-mail address: it has no @"
     assert stat.S_IMODE(rejects.stat().st_mode) == 0o600
     assert fetch(engine, COUNT) == [1510]
     again = program.here("requests", "import", path, "--keep-going", str(rejects))
@@ -112,7 +121,7 @@ def test_a_dry_run_says_it_all_and_writes_nothing(
     path = write(tmp_path, HEADER + rows(0, 1200) + rows(0, 5))
     done = program.here("requests", "import", path, "--dry-run")
     assert (done.returncode, done.stdout) == (0, "would import 1200 new, 5 already there\n")
-    bad = write(tmp_path, HEADER + rows(0, 1200) + "T-0,u9,,,,\n")
+    bad = write(tmp_path, HEADER + rows(0, 1200) + f"T-0,{OTHER},,,,\n")
     refused = program.here("requests", "import", bad, "--dry-run")
     assert (refused.returncode, "error: line 1202: " in refused.stderr) == (2, True)
     rejects = tmp_path / "rejects.jsonl"
@@ -129,7 +138,8 @@ def test_a_dry_run_says_it_all_and_writes_nothing(
         pytest.param((HEADER + rows(0, 2)).replace("\n", "\r\n"), "NEW.CSV", (), id="CRLF"),
         pytest.param(HEADER + rows(0, 2), "new.txt", ("--format", "csv"), id="told"),
         pytest.param(
-            '{"reference":"T-0","forge_user_id":"u0"}\r\n\r\n{"reference":"T-1","email":"a@b"}',
+            '{"reference":"T-0","forge_user_id":"000000000000000000000000"}\r\n\r\n'
+            '{"reference":"T-1","email":"a@b.org"}',
             "new.ndjson",
             (),
             id="JSON Lines",
@@ -147,7 +157,9 @@ def test_files_of_each_kind_are_read(
     "content",
     [
         pytest.param(HEADER + rows(0, 1), id="CSV"),
-        pytest.param('\n {"reference":"T-0","forge_user_id":"u0"}\n', id="JSON Lines"),
+        pytest.param(
+            '\n {"reference":"T-0","forge_user_id":"000000000000000000000000"}\n', id="JSON Lines"
+        ),
     ],
 )
 def test_stdin_is_read_as_what_it_begins_like(program: Program, content: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from world import KEY, SUBJECT_KEY, client, insert, night, raw_server
 
 from forge_gdpr.database.engine import writing
 from forge_gdpr.errors import DatabaseError, ExitCode
+from forge_gdpr.identifiers import FORGE_ID
 from forge_gdpr.pseudonyms import Keyring, SubjectKey
 from forge_gdpr.sandbox import Sandbox, generated_user
 from forge_gdpr.watch import checks
@@ -94,6 +96,33 @@ def test_an_old_last_run_is_a_warning(engine: Engine, sandbox: Sandbox) -> None:
     assert later == warning(
         "last run", "the last good run closed 27.0 h ago, over 26 h: is it scheduled?"
     )
+
+
+def test_requests_that_name_nobody_properly_are_counted(engine: Engine) -> None:
+    pattern = re.compile(FORGE_ID)
+    good = generated_user(0)
+    insert(
+        engine,
+        {"forge_user_id": good.id.upper(), "email": good.email},
+        {"email": " "},
+        {"forge_user_id": "undefined", "status": "done"},
+    )
+    fine = checks.identifiers(engine, pattern=pattern)
+    assert fine == Finding(name="identifiers", said="all open requests have ids that look like one")
+    insert(
+        engine,
+        {"email": "banana"},
+        {"forge_user_id": "4711", "email": "Ada <ada@example.org>"},
+        {"forge_user_id": "ada@example.org", "status": "held"},
+    )
+    assert checks.identifiers(engine, pattern=pattern) == warning(
+        "identifiers",
+        "2 open requests have a user id that does not look like one, 2 an e-mail that is not an"
+        " address; the first is request 4 (this is not an e-mail address: it has no @): correct"
+        " them in the table, or the next run sends them to review",
+    )
+    by_number = checks.identifiers(engine, pattern=re.compile("[0-9]+"))
+    assert "2 open requests have a user id" in by_number.said
 
 
 def test_files_that_others_may_read_are_a_warning(tmp_path: Path) -> None:

@@ -12,11 +12,14 @@ from world import KEY, SUBJECT_KEY, client, fetch, insert, night
 from forge_gdpr.audit.events import Entry, EventName
 from forge_gdpr.audit.record import append_main
 from forge_gdpr.database.engine import now, reading, writing
+from forge_gdpr.desk.finding import of_person
 from forge_gdpr.desk.forgetting import forget
+from forge_gdpr.desk.proving import known_of
 from forge_gdpr.desk.replay import Enqueued, enqueue, presence
 from forge_gdpr.desk.returns import Match, Presence, Return
 from forge_gdpr.errors import NotFoundError
-from forge_gdpr.pseudonyms import Kind, SubjectKey
+from forge_gdpr.identifiers import FORGE_ID
+from forge_gdpr.pseudonyms import Keyring, Kind, SubjectKey
 from forge_gdpr.retention import Periods
 from forge_gdpr.sandbox import Sandbox, User, generated_user
 
@@ -54,7 +57,9 @@ def back(engine: Engine, sandbox: Sandbox, *keys: SubjectKey) -> list[tuple[int,
 
 def ask(engine: Engine, returns: Sequence[Return]) -> Enqueued:
     with writing(engine) as connection:
-        return enqueue(connection, returns, keys=[SUBJECT_KEY], actor="kim")
+        return enqueue(
+            connection, returns, keys=[SUBJECT_KEY], pattern=re.compile(FORGE_ID), actor="kim"
+        )
 
 
 def replay(engine: Engine, sandbox: Sandbox) -> Enqueued:
@@ -184,7 +189,7 @@ def test_who_can_not_be_asked_for_stops_all(engine: Engine, sandbox: Sandbox) ->
     )
     with writing(engine) as connection:
         append_main(connection, [entry], at=now(connection))
-    with pytest.raises(NotFoundError, match="request 7 can't be repeated: this user id could"):
+    with pytest.raises(NotFoundError, match=r"request 7 can't be repeated: wrong user id: .* URL"):
         replay(engine, sandbox)
     assert fetch(engine, STATUSES) == []
 
@@ -271,3 +276,75 @@ def test_ten_thousand_closings_are_held_against_ten_thousand_users(engine: Engin
         assert {one.match for one in returns} == {Match.USER_ID}
         assert ask(engine, returns) == Enqueued(new=count // 2, open=0)
         assert ask(engine, returns) == Enqueued(new=0, open=count // 2)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "named"),
+    [
+        pytest.param((Kind.USER_ID, ADA.id.upper()), {"user_id": ADA.id}, id="an id in upper case"),
+        pytest.param((Kind.USER_ID, ADA.id), {"user_id": ADA.id.upper()}, id="now in upper case"),
+        pytest.param(
+            (Kind.EMAIL, "Ada@b\u00fccher.example"),
+            {"email": "Ada@xn--bcher-kva.example"},
+            id="an IDN as people write it",
+        ),
+        pytest.param(
+            (Kind.EMAIL, "Ada@b\u00fccher.example"),
+            {"email": " Ada@B\u00dcCHER.example"},
+            id="the same in capitals",
+        ),
+        pytest.param(
+            (Kind.EMAIL, "Ada@xn--bcher-kva.example"),
+            {"email": "Ada@b\u00fccher.example"},
+            id="an IDN as hosts write it",
+        ),
+        pytest.param((Kind.EMAIL, "banana"), {"email": "banana"}, id="what is no address"),
+    ],
+)
+def test_what_was_recorded_before_ids_and_addresses_had_one_form_is_found(
+    engine: Engine, recorded: tuple[Kind, str], named: dict[str, str]
+) -> None:
+    subject = SUBJECT_KEY.subject(*recorded)
+    entry = Entry(
+        event=EventName.REQUEST_CLOSED,
+        request_id=7,
+        subject=subject,
+        outcome="erased",
+        details={"regime": "gdpr"},
+    )
+    keys = Keyring((SUBJECT_KEY,))
+    person = {"user_id": None, "email": None} | named
+    with writing(engine) as connection:
+        append_main(connection, [entry], at=now(connection))
+    with reading(engine) as connection:
+        assert of_person(connection, keys, **person) == [7]
+        (found,) = known_of(connection, keys, **person).found
+    assert (found.request_id, found.answer) == (7, "erased")
+
+
+def test_a_request_in_the_queue_is_found_by_its_id_in_any_case(engine: Engine) -> None:
+    mixed = ADA.id[:-1].lower() + "B"
+    ids = insert(engine, {"forge_user_id": mixed}, {"forge_user_id": "Bob"})
+    keys = Keyring((SUBJECT_KEY,))
+    with reading(engine) as connection:
+        assert of_person(connection, keys, user_id=mixed.lower(), email=None) == ids[:1]
+        assert of_person(connection, keys, user_id="Bob", email=None) == ids[1:]
+        assert of_person(connection, keys, user_id="bob", email=None) == []
+
+
+def test_who_is_asked_for_in_another_case_is_not_asked_for_again(
+    engine: Engine, sandbox: Sandbox
+) -> None:
+    user = User(id="61ab8f99251cba00144373ab", name="Eve", email="eve@example.org")
+    sandbox.add(user)
+    entry = Entry(
+        event=EventName.REQUEST_CLOSED,
+        request_id=7,
+        subject=SUBJECT_KEY.subject(Kind.USER_ID, user.id.upper()),
+        outcome="erased",
+        details={"regime": "gdpr"},
+    )
+    with writing(engine) as connection:
+        append_main(connection, [entry], at=now(connection))
+    insert(engine, {"forge_user_id": user.id.upper()})
+    assert replay(engine, sandbox) == Enqueued(new=0, open=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,7 @@ from forge_gdpr.deadlines import LegalClock
 from forge_gdpr.desk.forgetting import Forgotten, forget, preview
 from forge_gdpr.desk.steering import Wish, steer
 from forge_gdpr.errors import DatabaseError
+from forge_gdpr.identifiers import FORGE_ID
 from forge_gdpr.queue import intake
 from forge_gdpr.queue.checks import NewRequest
 from forge_gdpr.reports.figures import figures
@@ -328,16 +330,16 @@ def test_an_old_reference_is_free_when_its_request_was_removed(
     """A repeat of an old import is a new request: for who is gone it ends at once."""
     new = NewRequest(user_id=ADA.id, reference="T-1")
     with writing(engine) as connection:
-        first, _ = intake.add(connection, new)
+        first, _ = intake.add(connection, new, pattern=re.compile(FORGE_ID))
     night(engine, sandbox.url)
     shifted(engine, months=35)
     retain(engine)
     with writing(engine) as connection:
-        assert intake.add(connection, new) == (first, False)
+        assert intake.add(connection, new, pattern=re.compile(FORGE_ID)) == (first, False)
     shifted(engine, months=37)
     retain(engine)
     with writing(engine) as connection:
-        second, is_new = intake.add(connection, new)
+        second, is_new = intake.add(connection, new, pattern=re.compile(FORGE_ID))
     assert is_new
     assert second > first
     assert night(engine, sandbox.url).outcomes == {"already_absent": 1}

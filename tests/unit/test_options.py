@@ -3,6 +3,7 @@
 import pytest
 
 from forge_gdpr import options
+from forge_gdpr.identifiers import FORGE_ID
 from forge_gdpr.options import OPTIONS, Option
 
 #: The contract's table: variable, default; then the range.
@@ -11,6 +12,7 @@ DECLARED = {
     "FORGE_GDPR_API_KEY": (None, ""),
     "FORGE_GDPR_BASE_URL": ("https://api.runalloy.com/forge/2021-12", ""),
     "FORGE_GDPR_SUBJECT_KEY": (None, ""),
+    "FORGE_GDPR_USER_ID_PATTERN": ("[0-9a-fA-F]{24}", ""),
     "FORGE_GDPR_SIGNING_KEY": (None, ""),
     "FORGE_GDPR_PUBLIC_KEY_FILE": (None, ""),
     "FORGE_GDPR_CHECKPOINT_FILE": (None, ""),
@@ -76,6 +78,10 @@ def test_every_default_is_in_its_range() -> None:
             low = option.default if option.minimum is None else option.minimum
             high = option.default if option.maximum is None else option.maximum
             assert low <= option.default <= high, option.name
+
+
+def test_the_default_pattern_is_the_one_whose_faults_are_explained() -> None:
+    assert options.USER_ID_PATTERN.default == FORGE_ID
 
 
 def test_a_lease_outlives_a_try() -> None:

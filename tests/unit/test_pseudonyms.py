@@ -7,6 +7,7 @@ from builders import EMAIL, USER_ID, make_subject_key, moderately
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forge_gdpr.identifiers import normalised_email
 from forge_gdpr.pseudonyms import (
     SHORTEST_KEY_BYTES,
     Keyring,
@@ -14,6 +15,7 @@ from forge_gdpr.pseudonyms import (
     SubjectKey,
     aliases,
     key_id_of,
+    pseudonyms,
     subject_of,
 )
 
@@ -97,6 +99,7 @@ def test_different_people_have_different_pseudonyms(one: str, other: str) -> Non
     ("user_id", "email", "subject"),
     [
         pytest.param(USER_ID, None, BY_ID, id="by id"),
+        pytest.param(USER_ID.upper(), None, BY_ID, id="by id in upper case"),
         pytest.param(None, EMAIL, BY_EMAIL, id="by e-mail"),
         pytest.param(None, " Ada@EXAMPLE.org\n", BY_EMAIL, id="by e-mail, otherwise written"),
         pytest.param(USER_ID, EMAIL, BY_ID, id="by both: the id"),
@@ -129,9 +132,7 @@ def test_a_keyring_has_a_key_a_line_and_writes_with_the_last() -> None:
     ring = Keyring.parse(f"\n {first} \n{last}\n")
     assert [key.secret for key in ring.keys] == [first.encode(), last.encode()]
     assert ring.current == ring.keys[1]
-    assert ring.subjects(Kind.USER_ID, USER_ID) == [
-        key.subject(Kind.USER_ID, USER_ID) for key in ring.keys
-    ]
+    assert ring.subjects(Kind.REQUEST, "7") == [key.subject(Kind.REQUEST, "7") for key in ring.keys]
     subject = ring.current.subject(Kind.USER_ID, USER_ID)
     assert ring.has(key_id_of(subject))
     assert not ring.has(KEY.id)
@@ -148,3 +149,36 @@ def test_a_keyring_has_a_key_a_line_and_writes_with_the_last() -> None:
 def test_a_keyring_without_keys_or_with_one_twice_is_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Keyring.parse(text)
+
+
+def test_an_id_is_looked_for_as_it_is_written_now_and_as_it_was_before() -> None:
+    upper = KEY.subject(Kind.USER_ID, USER_ID.upper())
+    mixed = USER_ID.replace("b", "B")
+    assert pseudonyms(KEY, Kind.USER_ID, USER_ID) == [BY_ID, upper]
+    assert pseudonyms(KEY, Kind.USER_ID, USER_ID.upper()) == [BY_ID, upper]
+    assert pseudonyms(KEY, Kind.USER_ID, mixed) == [
+        BY_ID,
+        KEY.subject(Kind.USER_ID, mixed),
+        upper,
+    ]
+    assert pseudonyms(KEY, Kind.USER_ID, "Ada") == [KEY.subject(Kind.USER_ID, "Ada")]
+
+
+def test_an_address_is_looked_for_as_it_is_written_now_and_as_it_was_before() -> None:
+    assert pseudonyms(KEY, Kind.EMAIL, " Ada@EXAMPLE.org") == [BY_EMAIL]
+    assert pseudonyms(KEY, Kind.EMAIL, " banana ") == [KEY.subject(Kind.EMAIL, "banana")]
+    today = "ju\u0308@xn--bcher-kva.example"
+    before = ["j\u00fc@b\u00fccher.example", "ju\u0308@xn--bcher-kva.example"]
+    looked_for = pseudonyms(KEY, Kind.EMAIL, today)
+    assert looked_for[0] == KEY.subject(Kind.EMAIL, "j\u00fc@xn--bcher-kva.example")
+    assert {KEY.subject(Kind.EMAIL, form) for form in before} < set(looked_for)
+    assert subject_of(KEY, request_id=7, user_id=None, email=today) == looked_for[0]
+
+
+@moderately
+@given(st.text(st.characters()) | st.emails())
+def test_what_was_recorded_before_is_still_found(text: str) -> None:
+    assert KEY.subject(Kind.EMAIL, normalised_email(text)) in pseudonyms(KEY, Kind.EMAIL, text)
+    assert KEY.subject(Kind.USER_ID, text) in pseudonyms(KEY, Kind.USER_ID, text)
+    subject = subject_of(KEY, request_id=7, user_id=text, email=None)
+    assert pseudonyms(KEY, Kind.USER_ID, text)[0] == subject

@@ -58,6 +58,14 @@ def test_an_address_is_compared_in_its_normal_form() -> None:
     ]
 
 
+def test_what_was_recorded_in_another_spelling_is_still_found() -> None:
+    by_id = KEY.subject(Kind.USER_ID, USER_ID.upper())
+    by_email = KEY.subject(Kind.EMAIL, "ada@b\u00fccher.example")
+    users = [(USER_ID, "ada@xn--bcher-kva.example")]
+    assert found(closing(1, by_id), users=users) == [(1, Match.USER_ID, 1, USER_ID)]
+    assert found(closing(1, by_email), users=users) == [(1, Match.EMAIL, 1, USER_ID)]
+
+
 def test_a_person_who_was_erased_twice_is_one_line_with_the_latest_request() -> None:
     assert found(closing(1, BY_ID), closing(4, BY_EMAIL), closing(7, BY_ID, BY_EMAIL)) == [
         (7, Match.USER_ID, 2, USER_ID)
