@@ -97,9 +97,9 @@ class _MarkedGate(Gate):
         super().turn()
         self._points.mark("before call")
 
-    def failed(self) -> None:
+    def failed(self, cause: str) -> None:
         self._points.mark("after call")
-        super().failed()
+        super().failed(cause)
 
     def answered(self) -> None:
         self._points.mark("after call")
