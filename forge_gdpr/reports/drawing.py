@@ -7,6 +7,7 @@ text, in the reader's own font. The same figures give the same SVG, byte for byt
 from __future__ import annotations
 
 import re
+import textwrap
 from html import escape
 from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
@@ -45,6 +46,8 @@ _ROW: Final = 22
 _BAR: Final = 0.72
 #: A mark between two bars has so much of a row to itself.
 _MARK: Final = 0.95
+#: So many characters fit beside a bar.
+_LABEL: Final = 24
 #: With more points than this a marker hides the next.
 _MARKED: Final = 31
 #: With more columns than this the figures above them touch.
@@ -244,10 +247,10 @@ def _count_axis(axis: Any, most: int) -> None:  # noqa: ANN401  # an axis of eit
 
 
 def _safe(label: str) -> str:
-    """Return a label that any font has; a forged outcome may be any text."""
+    """Return a label that any font has, on two lines at most; a forged outcome may be any text."""
     plain = label.encode("ascii", "backslashreplace").decode()
     kept = "".join(one if one.isprintable() else " " for one in plain)
-    return kept if len(kept) <= 24 else f"{kept[:21]}..."  # noqa: PLR2004  # what fits beside bars
+    return "\n".join(textwrap.wrap(kept, _LABEL, max_lines=2, placeholder="..."))
 
 
 def _embedded(drawn: str, name: str, title: str, told: str) -> str:

@@ -39,6 +39,7 @@ h3 { font-size: 1rem; margin: 0 0 .5rem; }
   grid-template-columns: minmax(0, 8fr) minmax(0, 5fr); }
 .plot > h3 { grid-column: 1 / -1; margin: 0; }
 .plot p { margin: 0; } .plot tbody th { white-space: nowrap; }
+.plot tbody th:nth-last-child(2) { white-space: normal; }
 svg { display: block; width: 100%; height: auto; }
 svg * { stroke-linejoin: round; }
 .rolled { max-height: 22rem; overflow: auto; } .wide { overflow-x: auto; }

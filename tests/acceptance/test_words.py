@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
 
@@ -140,6 +141,7 @@ def test_every_form_of_the_report_names_each_way_of_closing(recorded: Program) -
         assert f"\n  {name} " in table
         assert closed_as[name] == 1
         assert f'<th scope="row">{name}</th><td>1</td>' in page
+    assert re.search(r"<text[^>]*>address was found</text>", page)  # on a line of its own, not cut
     assert (closed_as["cancelled"], closed_as["refused"]) == (0, 0)
     assert as_json(recorded, "report")["outcomes"]["already_absent"] == 1
 
