@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
-from forge_gdpr import forecast
 from forge_gdpr.absence import Account
 from forge_gdpr.answers import Verdict
 from forge_gdpr.database.engine import now as database_now
@@ -19,13 +18,14 @@ from forge_gdpr.forge.erasure import NOT_CALLED, Erasure
 from forge_gdpr.forge.gate import Gate, Halt, HaltedError
 from forge_gdpr.identity import DEFAULT_RULES, Directory, IdRules
 from forge_gdpr.queue import backlog, claims
+from forge_gdpr.run import closing
 from forge_gdpr.run.absences import Absences
 from forge_gdpr.run.canary import Canary
 from forge_gdpr.run.claiming import Claimer, Job
 from forge_gdpr.run.clock import Clock
 from forge_gdpr.run.inbox import Inbox
 from forge_gdpr.run.opening import Limits, admit, close_run, guard, open_run, repair
-from forge_gdpr.run.pool import Pool
+from forge_gdpr.run.pool import Pool, asked
 from forge_gdpr.run.recorder import Attempt, Recorder, Rules
 from forge_gdpr.run.summary import Summary, Tally
 from forge_gdpr.runids import RANDOM_BYTES, uuid7
@@ -226,12 +226,11 @@ class _Night:
 
     def _asked(self, ask: Callable[[], Answer]) -> Answer:
         """Ask Forge in a thread of its own, so that a signal is seen and leases are renewed."""
-        with Pool[str, Answer](lambda _question: ask(), size=1) as pool:
-            pool.submit("one question")
-            while not (answers := pool.take(_LOOK_S)):
-                self._look_up()
-                self._recorder.renew_if_due()
-        return answers[0]
+        return asked(ask, wait_s=_LOOK_S, meanwhile=self._meanwhile)
+
+    def _meanwhile(self) -> None:
+        self._look_up()
+        self._recorder.renew_if_due()
 
     def _halt(self, reason: Halt, cause: str | None) -> None:
         """Stop the run; a reason that was there before stays."""
@@ -344,46 +343,13 @@ class _Night:
             structlog.get_logger().info("run.progress", done=done, due=self._due)
 
     def _closed(self) -> Summary:
-        limits = self._order.limits
-        today = self._order.legal.day_of(self._clock.now())
-        with reading(self._around.engine) as connection:
-            standing = backlog.deadlines(connection, today=today)
-            left = backlog.count_due(connection, limits.due(self._clock.opened_at))
-            waiting = backlog.waiting(connection, today=today)
-        # A run that was halted, or had a plan of its own, says nothing about other nights' pace.
-        cut_short = self._gate.halt_reason is not None or limits.plan is not None
-        tally = self._tally
-        pace = 0 if cut_short or left == 0 else tally.claimed
-        missed = forecast.missed(waiting, per_night=pace, today=today) if pace else 0
-        summary = Summary(
-            run_id=self._recorder.rules.run_id,
-            opened_at=self._clock.opened_at,
-            elapsed_s=self._clock.elapsed_s(),
+        end = closing.End(
             due=self._due,
-            admitted=tally.admitted,
-            claimed=tally.claimed,
-            recovered=tally.recovered,
-            calls=tally.calls,
-            late=tally.late,
-            outcomes=dict(tally.outcomes),
-            became=dict(tally.became),
-            left=left,
-            next_due_on=standing.next_due_on,
-            at_risk=standing.at_risk + missed,
             halt=self._gate.halt_reason,
-            cause=self._cause or self._gate.cause(tally.calls),
+            cause=self._cause or self._gate.cause(self._tally.calls),
             signal=self._around.stop.signal,
         )
-        figures: dict[str, Json] = {
-            "due": summary.due,
-            "claimed": summary.claimed,
-            "left": summary.left,
-            "outcomes": {k.value: v for k, v in sorted(summary.outcomes.items())},
-            "exit_code": int(summary.exit_code),
-            "pace": pace,  # requests a night, for `status`; 0: this night says nothing of it
-        }
-        if summary.halt is not None and summary.cause is not None:
-            figures["cause"] = summary.cause
+        summary, figures = closing.summed_up(self._recorder, self._order.limits, end)
         stopped = None if summary.halt is None else summary.halt.value
         checkpoint = self._close(stopped=stopped, figures=figures)
         if summary.exit_code != ExitCode.OK:

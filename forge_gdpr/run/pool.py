@@ -76,3 +76,21 @@ class Pool(Generic[Job, Result]):
             except BaseException as error:  # noqa: BLE001  # it is raised again in `next`
                 result = error
             self._results.put(result)
+
+
+def asked(ask: Callable[[], Result], *, wait_s: float, meanwhile: Callable[[], None]) -> Result:
+    """Do one thing in a thread of its own and return its result.
+
+    Args:
+        ask: what is done.
+        wait_s: how often the caller looks up from waiting, in seconds.
+        meanwhile: is called then.
+
+    Raises:
+        BaseException: what ``ask`` or ``meanwhile`` raised.
+    """
+    with Pool[str, Result](lambda _question: ask(), size=1) as pool:
+        pool.submit("one question")
+        while not (answers := pool.take(wait_s)):
+            meanwhile()
+    return answers[0]

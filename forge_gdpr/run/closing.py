@@ -1,0 +1,71 @@
+"""What is said of a run when it is over: its summary, and the figures for the record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from forge_gdpr import forecast
+from forge_gdpr.database.engine import reading
+from forge_gdpr.queue import backlog
+from forge_gdpr.run.summary import Summary
+
+if TYPE_CHECKING:
+    from forge_gdpr.chain import Json
+    from forge_gdpr.forge.gate import Halt
+    from forge_gdpr.run.opening import Limits
+    from forge_gdpr.run.recorder import Recorder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """How a run ended."""
+
+    due: int
+    halt: Halt | None
+    cause: str | None  #: why it stopped early, for people
+    signal: int | None
+
+
+def summed_up(recorder: Recorder, limits: Limits, end: End) -> tuple[Summary, dict[str, Json]]:
+    """Return the summary of a run that is over, and the figures that its closing holds."""
+    clock, tally = recorder.clock, recorder.tally
+    today = recorder.rules.legal.day_of(clock.now())
+    with reading(recorder.engine) as connection:
+        standing = backlog.deadlines(connection, today=today)
+        left = backlog.count_due(connection, limits.due(clock.opened_at))
+        waiting = backlog.waiting(connection, today=today)
+    # A run that was halted, or had a plan of its own, says nothing about other nights' pace.
+    cut_short = end.halt is not None or limits.plan is not None
+    pace = 0 if cut_short or left == 0 else tally.claimed
+    missed = forecast.missed(waiting, per_night=pace, today=today) if pace else 0
+    summary = Summary(
+        run_id=recorder.rules.run_id,
+        opened_at=clock.opened_at,
+        elapsed_s=clock.elapsed_s(),
+        due=end.due,
+        admitted=tally.admitted,
+        claimed=tally.claimed,
+        recovered=tally.recovered,
+        calls=tally.calls,
+        late=tally.late,
+        outcomes=dict(tally.outcomes),
+        became=dict(tally.became),
+        left=left,
+        next_due_on=standing.next_due_on,
+        at_risk=standing.at_risk + missed,
+        halt=end.halt,
+        cause=end.cause if end.halt is not None else None,
+        signal=end.signal,
+    )
+    figures: dict[str, Json] = {
+        "due": summary.due,
+        "claimed": summary.claimed,
+        "left": summary.left,
+        "outcomes": {k.value: v for k, v in sorted(summary.outcomes.items())},
+        "exit_code": int(summary.exit_code),
+        "pace": pace,  # requests a night, for `status`; 0: this night says nothing of it
+    }
+    if summary.cause is not None:
+        figures["cause"] = summary.cause
+    return summary, figures
