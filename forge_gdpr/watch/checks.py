@@ -135,12 +135,14 @@ def identifiers(engine: Engine, *, pattern: re.Pattern[str]) -> Finding:
             emails += wrong_email is not None
             first = first or _first(request_id, wrong_id or wrong_email)
     if not first:
-        return Finding(name="identifiers", said="all open requests have ids that look like one")
+        return Finding(
+            name="identifiers", said="the ids and addresses of all open requests look right"
+        )
     return warning(
         "identifiers",
-        f"{ids} open requests have a user id that does not look like one, {emails} an e-mail that"
-        f" is not an address; {first}: correct them in the table, or the next run sends them to"
-        " review",
+        f"open requests with a user id that does not look like one: {ids}, with an e-mail that is"
+        f" not an address: {emails}; {first}: correct the columns in the table, or the next run"
+        " sends these requests to review",
     )
 
 

@@ -108,7 +108,9 @@ def test_requests_that_name_nobody_properly_are_counted(engine: Engine) -> None:
         {"forge_user_id": "undefined", "status": "done"},
     )
     fine = checks.identifiers(engine, pattern=pattern)
-    assert fine == Finding(name="identifiers", said="all open requests have ids that look like one")
+    assert fine == Finding(
+        name="identifiers", said="the ids and addresses of all open requests look right"
+    )
     insert(
         engine,
         {"email": "banana"},
@@ -117,12 +119,12 @@ def test_requests_that_name_nobody_properly_are_counted(engine: Engine) -> None:
     )
     assert checks.identifiers(engine, pattern=pattern) == warning(
         "identifiers",
-        "2 open requests have a user id that does not look like one, 2 an e-mail that is not an"
-        " address; the first is request 4 (this is not an e-mail address: it has no @): correct"
-        " them in the table, or the next run sends them to review",
+        "open requests with a user id that does not look like one: 2, with an e-mail that is not an"
+        " address: 2; the first is request 4 (this is not an e-mail address: it has no @): correct"
+        " the columns in the table, or the next run sends these requests to review",
     )
     by_number = checks.identifiers(engine, pattern=re.compile("[0-9]+"))
-    assert "2 open requests have a user id" in by_number.said
+    assert "does not look like one: 2," in by_number.said
 
 
 def test_files_that_others_may_read_are_a_warning(tmp_path: Path) -> None:
