@@ -21,15 +21,39 @@ _KEY: Final = "demo-key"
 _USERS: Final = 30
 
 
-def demo() -> None:
-    """Tell the story on stdout; nothing of it is left behind."""
+def demo() -> int:
+    """Tell the story on stdout; nothing of it is left behind.
+
+    Returns:
+        The exit code: 0, or that of the command that did not end as it should have.
+    """
     with tempfile.TemporaryDirectory(prefix="forge-gdpr-demo-") as folder:
         flaky = generated_user(4)
         fails_twice = Fault(
             kind=FaultKind.STATUS, method="DELETE", user_id=flaky.id, status=503, count=2
         )
         with Sandbox(users=_USERS, key=_KEY, faults=[fails_twice]) as sandbox:
-            _tell(sandbox, Path(folder))
+            try:
+                _tell(sandbox, Path(folder))
+            except _UnexpectedEndError as end:
+                click.echo(end.stderr.rstrip(), err=True)
+                click.echo(
+                    f"error: the demo stops here, for 'forge-gdpr {end.words}' ended with exit code"
+                    f" {end.code}: see above",
+                    err=True,
+                )
+                return end.code
+    return ExitCode.OK
+
+
+class _UnexpectedEndError(Exception):
+    """A command of the story did not end as it should have."""
+
+    def __init__(self, words: str, code: int, stderr: str) -> None:
+        super().__init__(words)
+        self.words = words
+        self.code = code if code >= 0 else 128 - code  # a signal's number is negative
+        self.stderr = stderr
 
 
 def _tell(sandbox: Sandbox, folder: Path) -> None:
@@ -46,13 +70,14 @@ def _tell(sandbox: Sandbox, folder: Path) -> None:
         done = subprocess.run(  # noqa: S603  # our own program
             [sys.executable, "-m", "forge_gdpr", *words],
             env=environment,
+            stdin=subprocess.DEVNULL,  # at a terminal it would ask, and nobody would see it
             capture_output=True,
             check=False,
             text=True,
         )
         click.echo(done.stdout.rstrip())
         if done.returncode != expected:
-            raise RuntimeError(f"exit code {done.returncode}: {done.stderr}")
+            raise _UnexpectedEndError(" ".join(words), done.returncode, done.stderr)
         if done.returncode:
             click.echo(f"(exit code {done.returncode}: {ExitCode(done.returncode).name})")
         click.echo()

@@ -104,7 +104,9 @@ def prove_command(
     settings = wiring.settings_with()
     keys = wiring.subject_keys(settings)
     with reading(wiring.migrated_engine(settings)) as connection:
-        known = known_of(connection, keys, user_id=typed(user_id), email=typed(email))
+        known = known_of(
+            connection, keys, user_id=typed(user_id, "user id"), email=typed(email, "e-mail")
+        )
         closed = [one for one in known.found if one.closed_at is not None]
         document = _certificate(connection, closed[-1].request_id) if file and closed else None
     if file is not None and document is not None:

@@ -9,11 +9,12 @@ from forge_gdpr.errors import ExitCode
 
 
 @click.command("demo", epilog=ending("forge-gdpr demo", ExitCode.OK))
-def demo_command() -> None:
+@click.pass_context
+def demo_command(ctx: click.Context) -> None:
     """Tell the whole story on an embedded sandbox and a fresh SQLite database.
 
     Users, requests, dry run, run, verify, report. Needs nothing configured, touches nothing.
     """
     from forge_gdpr.demo import demo
 
-    demo()
+    ctx.exit(demo())

@@ -7,14 +7,18 @@ import os
 import signal
 import sys
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from forge_gdpr.cli.terminal import is_terminal
 from forge_gdpr.errors import ForgeGdprError
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+
+_STOPPED: Final = "stopped: nothing more was done"
 
 
 class ErrorsAsExitCodes(click.Group):
@@ -29,8 +33,10 @@ class ErrorsAsExitCodes(click.Group):
                 show_trace(error.__traceback__)
             click.echo(f"error: {error}", err=True)
             ctx.exit(error.exit_code)
-        except (click.Abort, KeyboardInterrupt):
-            click.echo("stopped: nothing more was done", err=True)
+        except (click.Abort, KeyboardInterrupt) as stop:
+            if isinstance(stop, KeyboardInterrupt) and is_terminal(sys.stderr):
+                click.echo(err=True)  # a terminal shows ^C and stays on the line
+            click.echo(_STOPPED, err=True)
             ctx.exit(128 + signal.SIGINT)
         except BrokenPipeError:
             forget_stdout()
@@ -48,6 +54,9 @@ def show_bug(kind: type[BaseException], _error: BaseException, trace: TracebackT
 
     The message of a foreign exception may hold the very id that was to be erased.
     """
+    if kind is KeyboardInterrupt:  # before a command began, or after it ended
+        click.echo(_STOPPED, err=True)
+        return
     show_trace(trace)
     click.echo(
         f"bug: {kind.__module__}.{kind.__qualname__} (its message is withheld: it may name a"

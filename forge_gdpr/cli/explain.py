@@ -49,7 +49,9 @@ def explain_command(
         ids = (
             [request_id]
             if request_id is not None
-            else _found(connection, settings, reference, typed(user_id), typed(email))
+            else _found(
+                connection, settings, reference, typed(user_id, "user id"), typed(email, "e-mail")
+            )
         )
         if not ids:
             raise NotFoundError("there is no such request: see 'forge-gdpr requests list'")

@@ -17,6 +17,7 @@ import click
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import echo_json
 from forge_gdpr.cli.parameters import actor_option, ending, login_name, output_option
+from forge_gdpr.cli.terminal import is_terminal
 from forge_gdpr.errors import ExitCode, InvalidInputError
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def import_command(
     date is midnight UTC.
     """
     written_in = _format_of(file, form)
+    if file == "-" and sys.stdin is None:
+        raise click.UsageError("stdin is closed, so no requests can be read from it: name a file")
     settings = wiring.settings_with()
     engine = wiring.migrated_engine(settings)
     with ExitStack() as stack:
@@ -196,7 +199,7 @@ def _rejects_file(path: Path | None, *, dry_run: bool) -> Iterator[Callable[[Lin
 @contextmanager
 def _progress(stream: IO[bytes]) -> Iterator[Callable[[int], None]]:
     """Show a bar on a terminal: by bytes where the size is known."""
-    if not sys.stderr.isatty():
+    if not is_terminal(sys.stderr):
         yield lambda _lines: None
         return
     from rich.console import Console

@@ -52,8 +52,8 @@ def add_command(
     pattern = wiring.id_rules(settings).pattern
     engine = wiring.migrated_engine(settings)
     new = NewRequest(
-        user_id=typed(user_id),
-        email=typed(email),
+        user_id=typed(user_id, "user id"),
+        email=typed(email, "e-mail"),
         reference=reference,
         regime=regime,
         received_at=None if received_at is None else received_at.replace(tzinfo=UTC),

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from forge_gdpr.cli.terminal import is_terminal
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -72,17 +74,17 @@ def table_lines(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Ite
     from rich.cells import cell_len
     from rich.console import Console
 
-    console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    console = Console(width=None if is_terminal(sys.stdout) else _PIPED_WIDTH)
     left = iter(rows)
     page = list(islice(left, _TABLE_PAGE))
     numbers = [
         bool(page) and all(isinstance(row[index], int | None) for row in page)
         for index in range(len(columns))
     ]
-    texts = [[_shown(cell) for cell in row] for row in page]
+    texts = [[printable(cell) for cell in row] for row in page]
     yield from _folded(console, texts, columns, numbers, header=True)
     widths = [max(map(cell_len, column)) for column in zip(columns, *texts, strict=True)]
-    while texts := [[_shown(cell) for cell in row] for row in islice(left, _TABLE_PAGE)]:
+    while texts := [[printable(cell) for cell in row] for row in islice(left, _TABLE_PAGE)]:
         pairs = zip(widths, zip(*texts, strict=True), strict=True)
         widths = [max(width, *map(cell_len, column)) for width, column in pairs]
         if sum(widths) + len(widths) * len(_GAP) > console.width:
@@ -95,6 +97,16 @@ def table_lines(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Ite
                 for cell, space, number in zip(row, spaces, numbers, strict=True)
             ]
             yield f" {_GAP.join(cells)}".rstrip() + "\n"
+
+
+def printable(cell: object) -> str:
+    """Return a value as text; what a terminal would obey instead of showing it is spelt out."""
+    text = "" if cell is None else str(cell)
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
 
 
 def echo_text(pieces: Iterable[str]) -> None:
@@ -111,7 +123,7 @@ def paged(*, wanted: bool = True) -> Iterator[Callable[[Iterable[str]], None]]:
     Until the pager opens, the text is kept in a nameless file: whatever it comes from, like a
     transaction, is to be over while a person reads.
     """
-    if not (wanted and sys.stdin.isatty() and sys.stdout.isatty()):
+    if not (wanted and is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         yield echo_text
         return
     with TemporaryFile("w+", encoding="utf-8") as kept:
@@ -152,13 +164,3 @@ def _folded(
         console.print(table)
     lines = captured.get().rstrip().splitlines()
     yield from (f"{line.rstrip()}\n" for line in lines[0 if header else 1 :])
-
-
-def _shown(cell: object) -> str:
-    """Return a cell as text; what a terminal would obey instead of showing it is spelt out."""
-    text = "" if cell is None else str(cell)
-    if text.isprintable():
-        return text
-    return "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
-    )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from forge_gdpr.cli.terminal import line_of_stdin
 from forge_gdpr.errors import MEANINGS, ExitCode
 from forge_gdpr.lifecycle import Status
 from forge_gdpr.options import PUBLIC_KEY_FILE
@@ -120,9 +120,14 @@ output_option = click.option(
 yes_option = click.option("--yes", is_flag=True, help="Do not ask, also at a terminal.")
 
 
-def typed(value: str | None) -> str | None:
-    """Return an option's value; for ``-`` a line of stdin, which no process list shows."""
-    return sys.stdin.readline().strip() if value == "-" else value
+def typed(value: str | None, wanted: str) -> str | None:
+    """Return an option's value; for ``-`` a line of stdin, which no process list shows.
+
+    Args:
+        value: what was given.
+        wanted: what it is, for somebody at a terminal who is to type it.
+    """
+    return line_of_stdin(wanted) if value == "-" else value
 
 
 def login_name() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +9,7 @@ import click
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import counted, echo_json, echo_table
 from forge_gdpr.cli.parameters import actor_option, ending, login_name, output_option, yes_option
+from forge_gdpr.cli.terminal import confirmed, somebody_is_there
 from forge_gdpr.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def replay_command(
     shown and no alarm: people may sign up anew.
     """
     settings = wiring.settings_with()
-    if enqueue and not yes and not sys.stdin.isatty():
+    if enqueue and not yes and not somebody_is_there():
         raise click.UsageError("without a terminal, --enqueue needs --yes; see it without first")
     engine = wiring.migrated_engine(settings)
     keys = wiring.subject_keys(settings).keys
@@ -68,7 +68,7 @@ def replay_command(
             err=True,
         )
     asked = None
-    if enqueue and same and (yes or _confirmed(len(same))):
+    if enqueue and same and _confirmed(len(same), yes=yes):
         asked = _enqueued(engine, settings, same, actor or login_name())
     if output == "json":
         echo_json(_as_json(found, returns, asked))
@@ -90,8 +90,9 @@ def _found(engine: Engine, settings: Settings, keys: Sequence[SubjectKey]) -> Pr
         return presence(connection, users, keys=keys, listed_at=listed_at)
 
 
-def _confirmed(count: int) -> bool:
-    return click.confirm(f"{counted(count, 'person')} back: ask for their erasure anew?", err=True)
+def _confirmed(count: int, *, yes: bool) -> bool:
+    who = "1 person is" if count == 1 else f"{count} people are"
+    return confirmed(f"{who} back: ask for their erasure again?", yes=yes)
 
 
 def _enqueued(

@@ -26,6 +26,7 @@ from forge_gdpr.cli.parameters import (
     setting,
     yes_option,
 )
+from forge_gdpr.cli.terminal import confirmed, is_terminal, somebody_is_there
 from forge_gdpr.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -128,16 +129,9 @@ def run_command(
         return
     if plan_file is not None:
         limits = replace(limits, plan=_read_plan(settings, plan_file))
-    if sys.stdin.isatty() and not yes:
-        count = (
-            _previewed(engine, settings, limits, check=False).due
-            if limits.plan is None
-            else len(limits.plan.ids)
-        )
-        question = f"{counted(count, 'request')} due: delete these people at {settings.base_url}?"
-        if not click.confirm(question, err=True):
-            return
-    quiet_progress = quiet or not sys.stderr.isatty()
+    if somebody_is_there() and not yes and not _confirmed(engine, settings, limits):
+        return
+    quiet_progress = quiet or not is_terminal(sys.stderr)
     with _signals() as stop, _progress(quiet_progress) as progress:
         summary = _run(engine, settings, limits, actor or login_name(), stop, progress)
     if not quiet:
@@ -157,6 +151,21 @@ def _require_sense(
         raise click.UsageError("--reason goes with --expect or --expect-absent")
     if expect_absent is not None and reason is None:
         raise click.UsageError("--expect-absent needs --reason CODE, for the record")
+
+
+def _confirmed(engine: Engine, settings: Settings, limits: Limits) -> bool:
+    """Ask somebody at the terminal, if anybody is due."""
+    if limits.plan is None:
+        count = _previewed(engine, settings, limits, check=False).due
+    else:
+        count = len(limits.plan.ids)
+    if count == 0:
+        return True
+    most = limits.limit is not None and limits.limit < count
+    who = f"at most {limits.limit} of these people" if most else "these people"
+    return confirmed(
+        f"{counted(count, 'request')} due: delete {who} at {settings.base_url}?", yes=False
+    )
 
 
 def _run(

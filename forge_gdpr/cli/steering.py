@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from forge_gdpr.cli import wiring
-from forge_gdpr.cli.output import counted
+from forge_gdpr.cli.output import counted, printable
 from forge_gdpr.cli.parameters import (
     CODE,
     actor_option,
@@ -18,15 +17,21 @@ from forge_gdpr.cli.parameters import (
     wanted_of,
     yes_option,
 )
+from forge_gdpr.cli.terminal import confirmed, somebody_is_there
 from forge_gdpr.desk.actions import ACTIONS
-from forge_gdpr.errors import ExitCode
+from forge_gdpr.errors import ExitCode, NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Engine
 
     from forge_gdpr.desk.steering import Wish
+    from forge_gdpr.queue.listing import Listed
     from forge_gdpr.settings import Settings
 
+#: So many requests are named, then it is said how many more there are.
+_NAMED: Final = 10
 _CODES = (ExitCode.OK, ExitCode.USAGE, ExitCode.CONFIGURATION, ExitCode.DATABASE)
 _HELP = {
     "hold": "Put requests on hold: no run touches them until they are released.",
@@ -58,8 +63,8 @@ def _command(name: str) -> click.Command:
     @click.option(
         "--reason",
         type=click.Choice(codes),
-        required=action.needs_reason,
-        default=None if action.needs_reason else codes[0],
+        # click takes a default of None for one, and then asks for nothing.
+        **({"required": True} if action.needs_reason else {"default": codes[0]}),
         help="Why, for the record.",
     )
     @click.option("--ticket", type=CODE, help="A ticket's number, for the record.")
@@ -85,7 +90,10 @@ def _command(name: str) -> click.Command:
             click.echo(f"{counted(len(ids), 'request')} meant", err=True)
         if dry_run or not ids:
             return
-        if by_filter and not yes and not _confirmed(name, len(ids)):
+        if by_filter and not yes and not somebody_is_there():
+            raise click.UsageError("without a terminal, filters need --yes; see --dry-run first")
+        asks = by_filter or action.is_final
+        if asks and not _confirmed(engine, name, ids, reason=reason, yes=yes):
             return
         wish = Wish(action=name, actor=actor or login_name(), reason=reason, ticket=ticket)
         _steer(engine, settings, ids, wish)
@@ -107,10 +115,30 @@ def _chosen(engine: Engine, request_ids: tuple[int, ...], wanted: dict[str, Any]
         return listing.ids(connection, chosen)
 
 
-def _confirmed(name: str, count: int) -> bool:
-    if not sys.stdin.isatty():
-        raise click.UsageError("without a terminal, filters need --yes; see --dry-run first")
-    return click.confirm(f"{name} {count} of them?", err=True)
+def _confirmed(engine: Engine, name: str, ids: Sequence[int], *, reason: str, yes: bool) -> bool:
+    """Ask somebody at the terminal; they see which requests these are and when each is due."""
+    if yes or not somebody_is_there():
+        return True
+    from forge_gdpr.database.engine import reading
+    from forge_gdpr.queue import listing
+
+    with reading(engine) as connection:
+        named = [(request_id, listing.one(connection, request_id)) for request_id in ids[:_NAMED]]
+    more = [f"and {len(ids) - _NAMED} more"] if len(ids) > _NAMED else []
+    requests = "1 request" if len(ids) == 1 else f"{len(ids)} requests"
+    for_good = " for good" if ACTIONS[name].is_final else ""
+    return confirmed(
+        f"{name.capitalize()} {requests}{for_good}, reason {reason}?",
+        yes=False,
+        details=[*(_line(request_id, request) for request_id, request in named), *more],
+    )
+
+
+def _line(request_id: int, request: Listed | None) -> str:
+    if request is None:
+        raise NotFoundError(f"there is no request {request_id}: see 'forge-gdpr requests list'")
+    due = "no deadline yet" if request.due_on is None else f"due on {request.due_on}"
+    return f"request {request.id}: {printable(request.reference or 'no reference')}, {due}"
 
 
 def _steer(engine: Engine, settings: Settings, ids: list[int], wish: Wish) -> None:

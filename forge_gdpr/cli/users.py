@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +10,7 @@ import click
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import echo_json, echo_table
 from forge_gdpr.cli.parameters import ending, output_option, yes_option
+from forge_gdpr.cli.terminal import confirmed
 from forge_gdpr.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -109,8 +109,7 @@ def delete(user_id: str, yes: bool, output: str) -> None:
 
     A person's erasure belongs into the queue, where it is recorded: 'forge-gdpr requests add'.
     """
-    question = "Delete this user for good, without a record?"
-    if sys.stdin.isatty() and not yes and not click.confirm(question, err=True):
+    if not confirmed("Delete this user for good, without a record?", yes=yes):
         return
     with wiring.client_for(wiring.settings_with()) as client:
         client.delete_user(user_id)

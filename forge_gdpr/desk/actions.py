@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from forge_gdpr.audit.events import EventName
-from forge_gdpr.lifecycle import OPEN, TRANSITIONS, Event, Status
+from forge_gdpr.lifecycle import FINAL, OPEN, TRANSITIONS, Event, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +22,13 @@ class Action:
     reasons: Mapping[str, str]  #: codes and what they mean
     event: Event | None = None  #: what it does to the status; None: nothing
     needs_reason: bool = True
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing leads back from it: then it is asked for first."""
+        return any(
+            event is self.event and end in FINAL for (_start, event), end in TRANSITIONS.items()
+        )
 
 
 ACTIONS: Final[Mapping[str, Action]] = {

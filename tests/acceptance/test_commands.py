@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import signal
 import sqlite3
@@ -284,25 +283,6 @@ def test_a_closed_stdout_does_no_harm(program: Program, engine: Engine) -> None:
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
     assert fetch(engine, "SELECT status FROM deletion_requests") == ["done"]
-
-
-def test_at_a_terminal_it_asks_first(program: Program, engine: Engine, sandbox: Sandbox) -> None:
-    insert(engine, {"forge_user_id": ADA.id})
-    parent, child = pty.openpty()
-    process = subprocess.Popen(
-        program.command("run"),
-        env=program.environment | {"TERM": "xterm"},
-        stdin=child,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    os.write(parent, b"n\n")
-    _told, said = process.communicate(timeout=30)
-    os.close(parent)
-    os.close(child)
-    assert "1 request is due: delete these people at" in said
-    assert (process.returncode, sandbox.seen) == (0, ())
 
 
 @pytest.mark.parametrize("names", COMMANDS, ids=" ".join)

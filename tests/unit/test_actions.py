@@ -99,3 +99,7 @@ def test_an_objection_says_why(action: str, standing: Standing, said: str) -> No
 )
 def test_what_nothing_speaks_against_is_done(action: str, standing: Standing) -> None:
     assert objection(action, standing, actor="kim", today=TODAY) is None
+
+
+def test_what_nothing_leads_back_from_is_asked_for_first() -> None:
+    assert {name for name, action in ACTIONS.items() if action.is_final} == {"cancel", "refuse"}
