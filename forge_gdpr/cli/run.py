@@ -267,6 +267,12 @@ def _read_plan(settings: Settings, file: str) -> Plan:
 
 
 def _show_preview(plan: Preview, output: str) -> None:
+    if not plan.reads_people and any(group.fate == "held" for group in plan.groups):
+        click.echo(
+            "this login may not read user ids and e-mails: a request that waits because another"
+            " one of its person is on hold may be counted as due",
+            err=True,
+        )
     if output == "json":
         echo_json(plan.as_json())
         return

@@ -19,6 +19,7 @@ from forge_gdpr.cli.parameters import (
 )
 from forge_gdpr.cli.terminal import confirmed, somebody_is_there
 from forge_gdpr.desk.actions import ACTIONS
+from forge_gdpr.desk.explanations import numbered
 from forge_gdpr.errors import ExitCode, NotFoundError
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ def _command(name: str) -> click.Command:
         wish = Wish(action=name, actor=actor or login_name(), reason=reason, ticket=ticket)
         _steer(engine, settings, ids, wish)
         click.echo(f"{counted(len(ids), 'request')} {action.done}")
+        if name == "hold":
+            _show_others(engine, ids)
 
     return command
 
@@ -139,6 +142,27 @@ def _line(request_id: int, request: Listed | None) -> str:
         raise NotFoundError(f"there is no request {request_id}: see 'forge-gdpr requests list'")
     due = "no deadline yet" if request.due_on is None else f"due on {request.due_on}"
     return f"request {request.id}: {printable(request.reference or 'no reference')}, {due}"
+
+
+def _show_others(engine: Engine, ids: Sequence[int]) -> None:
+    """Say which other open requests the people have whose requests are now on hold."""
+    from forge_gdpr.database.engine import reading
+    from forge_gdpr.lifecycle import Status
+    from forge_gdpr.queue.holds import of_same_person
+
+    with reading(engine) as connection:
+        waiting = of_same_person(connection, ids, (Status.PENDING, Status.REVIEW))
+        running = of_same_person(connection, ids, (Status.RUNNING,))
+    person, has = ("person", "has") if len(ids) == 1 else ("people", "have")
+    if waiting:
+        wait = "it waits" if len(waiting) == 1 else "they wait"
+        click.echo(f"the same {person} {has} open {numbered(waiting)}: {wait}, too")
+    if running:
+        it = "it" if len(running) == 1 else "each"
+        click.echo(
+            f"a run is working on {numbered(running)} of the same {person}: {it} waits, too, unless"
+            f" the call to Forge was made; see 'forge-gdpr requests show {running[0]}'"
+        )
 
 
 def _steer(engine: Engine, settings: Settings, ids: list[int], wish: Wish) -> None:

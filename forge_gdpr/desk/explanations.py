@@ -13,7 +13,7 @@ from forge_gdpr.desk.actions import ACTIONS
 from forge_gdpr.lifecycle import Outcome, Reason, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from forge_gdpr.outcomes import Fate
@@ -49,6 +49,9 @@ _WAITS: Final[Mapping[str, str]] = {
     Outcome.ACCEPTED: "Forge accepted the deletion and has not confirmed it yet",
 }
 
+#: So many requests are named, then it is said how many more there are.
+_NAMED: Final = 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
@@ -65,6 +68,7 @@ class Facts:
     closed_at: datetime | None = None
     fate: Fate | None = None  #: of one that Forge's answers closed, from the record
     removed: bool = False  #: only the record knows it still
+    held_by: Sequence[int] = ()  #: requests of the same person that are on hold
 
 
 def explained(facts: Facts, *, now: datetime, cool_off_days: int, approved_only: bool) -> str:
@@ -107,8 +111,27 @@ def explained(facts: Facts, *, now: datetime, cool_off_days: int, approved_only:
     return f"{first}. {' '.join(sentences)}" if sentences else first
 
 
+def numbered(ids: Sequence[int]) -> str:
+    """Return ``request 17``, or ``requests 17, 18 and 19``; of many the first, and how many more.
+
+    Args:
+        ids: one at least.
+    """
+    *before, last = [str(request_id) for request_id in ids[:_NAMED]]
+    if len(ids) > _NAMED:
+        before, last = [*before, last], f"{len(ids) - _NAMED} more"
+    return f"requests {', '.join(before)} and {last}" if before else f"request {last}"
+
+
 def _pending(facts: Facts, now: datetime, cool_off_days: int, *, approved_only: bool) -> str:
     free_at = facts.received_at + timedelta(days=cool_off_days)
+    if facts.held_by:
+        is_or_are = "is" if len(facts.held_by) == 1 else "are"
+        ids = " ".join(map(str, facts.held_by[:_NAMED]))
+        return (
+            f"waits: {numbered(facts.held_by)} of the same person {is_or_are} on hold;"
+            f" 'forge-gdpr requests release {ids}' ends that"
+        )
     if facts.next_attempt_at is not None and facts.next_attempt_at > now:
         why = _WAITS.get(facts.reason or "", "it was put off")
         return f"waits: {why}; a run after {_minute(facts.next_attempt_at)} tries again"

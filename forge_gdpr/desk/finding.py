@@ -20,6 +20,7 @@ from forge_gdpr.lifecycle import Status
 from forge_gdpr.outcomes import fate_of
 from forge_gdpr.pseudonyms import Kind
 from forge_gdpr.queue import listing
+from forge_gdpr.queue.holds import of_same_person
 from forge_gdpr.queue.listing import Listed
 
 if TYPE_CHECKING:
@@ -118,6 +119,9 @@ def facts_of(connection: Connection, request_id: int) -> Facts:
         approved_by=row.approved_by,
         closed_at=row.closed_at,
         fate=_fate(connection, request_id) if row.status == Status.DONE else None,
+        held_by=of_same_person(connection, [row.id], [Status.HELD])
+        if row.status == Status.PENDING
+        else (),
     )
 
 

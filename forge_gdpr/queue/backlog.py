@@ -12,6 +12,7 @@ from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.identifiers import canonical_user_id
 from forge_gdpr.lifecycle import FINAL, OPEN, Status
 from forge_gdpr.pseudonyms import Kind
+from forge_gdpr.queue.holds import unbound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,17 +32,24 @@ class Due:
     now: datetime
     cool_off_days: int = 0  #: not touched for so long after receipt
     approved_only: bool = False
+    reads_people: bool = True  #: may the login read user ids and e-mails? See `holds.unbound`
 
     @property
     def condition(self) -> ColumnElement[bool]:
         """The same, for the database."""
         return and_(
             _C.status == Status.PENDING,
+            self.unbound,
             or_(_C.not_before.is_(None), _C.not_before <= self.now),
             or_(_C.next_attempt_at.is_(None), _C.next_attempt_at <= self.now),
             _C.received_at <= self.now - timedelta(days=self.cool_off_days),
             _C.approved_by.is_not(None) if self.approved_only else true(),
         )
+
+    @property
+    def unbound(self) -> ColumnElement[bool]:
+        """That no other request of the same person is on hold, for the database."""
+        return unbound(reads_people=self.reads_people)
 
 
 def count_due(connection: Connection, due: Due) -> int:
@@ -119,6 +127,7 @@ FATES = (
     "cool_off",
     "backoff",
     "not_approved",
+    "person_held",  # another request of the same person is on hold
     "held",
     "review",
     "running",
@@ -130,6 +139,7 @@ def groups(connection: Connection, due: Due) -> list[Group]:
     """Return the open requests by fate and deadline."""
     fate = case(
         (due.condition, "due"),
+        (and_(_C.status == Status.PENDING, not_(due.unbound)), "person_held"),
         (and_(_C.status == Status.PENDING, _C.next_attempt_at > due.now), "backoff"),
         (
             and_(_C.status == Status.PENDING, replace(due, approved_only=False).condition),

@@ -14,6 +14,7 @@ from sqlalchemy import and_, bindparam, or_, select, true, update
 
 from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.lifecycle import FINAL, Event, Reason, Status, after
+from forge_gdpr.queue.holds import unbound
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -158,10 +159,14 @@ def fences(connection: Connection, request_ids: Collection[int]) -> Mapping[int,
 
 
 def still_claimed(connection: Connection, claimed: Collection[Claimed]) -> set[int]:
-    """Return the ids of those that are still as they were claimed: nobody put them on hold."""
+    """Return the ids of those that are still as they were claimed, and whose person is not held.
+
+    Nobody put them on hold, nor another request of the same person, be it by the user id that
+    `note_user_ids` noted for an e-mail.
+    """
     rows = connection.execute(
         select(_C.id, _C.fence).where(
-            _C.id.in_([one.id for one in claimed]), _C.status == Status.RUNNING
+            _C.id.in_([one.id for one in claimed]), _C.status == Status.RUNNING, unbound()
         )
     ).all()
     fences = {row.id: row.fence for row in rows}

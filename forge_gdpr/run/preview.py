@@ -13,7 +13,7 @@ from forge_gdpr.database.engine import reading
 from forge_gdpr.database.schema import require_current
 from forge_gdpr.guards import RUNS, Night, guarded
 from forge_gdpr.identity import Directory, IdRules, Later, Settled, identify
-from forge_gdpr.queue import backlog
+from forge_gdpr.queue import backlog, holds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -83,6 +83,7 @@ class Preview:
     guard: str | None  #: why the run would not start
     checked: Mapping[str, int] | None = None  #: how many of the due Forge knows; None: not asked
     reach: Reach | None = None  #: None: nobody asked
+    reads_people: bool = True  #: if not, `person_held` is by pseudonym alone: it may be more
 
     def as_json(self) -> dict[str, Any]:
         """Return it for machines: the same figures as the table."""
@@ -119,7 +120,8 @@ def preview(engine: Engine, limits: Limits, *, check: Check | None = None) -> Pr
     with reading(engine) as connection:
         require_current(connection)
         now = database_now(connection)
-        due = limits.due(now)
+        reads_people = holds.reads_people(connection)
+        due = replace(limits.due(now), reads_people=reads_people)
         count = backlog.count_due(connection, due)
         groups = backlog.groups(connection, due)
         earlier = earlier_dues(connection, runs=RUNS)
@@ -129,7 +131,9 @@ def preview(engine: Engine, limits: Limits, *, check: Check | None = None) -> Pr
         directory = check.read(asked.user_ids(check.ids), asked.emails)
     users = None if directory is None else directory.users
     verdict = guarded(Night(due=count, users=users, earlier=earlier), limits.bounds)
-    seen = Preview(as_of=now, due=count, groups=tuple(groups), guard=verdict.stops)
+    seen = Preview(
+        as_of=now, due=count, groups=tuple(groups), guard=verdict.stops, reads_people=reads_people
+    )
     if check is None or asked is None or directory is None:
         return seen
     return replace(

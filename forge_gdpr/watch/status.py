@@ -160,7 +160,8 @@ def last_good(closed: Iterable[dict[str, Any]]) -> LastRun | None:
 
 def _backlog(connection: Connection, legal: LegalClock, now: datetime, *, pace: int) -> Backlog:
     today = legal.day_of(now)
-    groups = backlog.groups(connection, Due(now=now))
+    # What is counted here does not depend on the person, whom the auditor may not read.
+    groups = backlog.groups(connection, Due(now=now, reads_people=False))
     dated = [(group.due_on, group.count) for group in groups if group.due_on is not None]
     undated = [
         (legal.due_on(one.regime, one.received_at), one.count) for one in backlog.unseen(connection)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from forge_gdpr.desk.actions import ACTIONS
-from forge_gdpr.desk.explanations import REVIEWS, Facts, explained
+from forge_gdpr.desk.explanations import REVIEWS, Facts, explained, numbered
 from forge_gdpr.lifecycle import CONSEQUENCES, Event, Reason, Status
 from forge_gdpr.outcomes import Fate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ERASED = Fate(name="erased", meaning="It is.", absence=None, logs="Logs too.")
@@ -59,6 +62,18 @@ def sentence(*, cool_off_days: int = 0, approved_only: bool = False, **changes: 
             {"cool_off_days": 2},
             "waits: it cools off until 2026-03-03 12:00 UTC (FORGE_GDPR_COOL_OFF_DAYS)",
             id="cool-off",
+        ),
+        pytest.param(
+            {"held_by": [12], "not_before": LATER},
+            "waits: request 12 of the same person is on hold; 'forge-gdpr requests release 12' ends"
+            " that",
+            id="another request on hold",
+        ),
+        pytest.param(
+            {"held_by": [12, 14], "approved_only": True},
+            "waits: requests 12 and 14 of the same person are on hold; 'forge-gdpr requests release"
+            " 12 14' ends that",
+            id="several others on hold",
         ),
         pytest.param(
             {"approved_only": True},
@@ -136,6 +151,21 @@ def sentence(*, cool_off_days: int = 0, approved_only: bool = False, **changes: 
 )
 def test_a_sentence_says_why_and_what_would_change_it(changes: dict[str, Any], said: str) -> None:
     assert sentence(**changes) == f"request 17 {said}"
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        ([7], "request 7"),
+        ([7, 8], "requests 7 and 8"),
+        ([7, 8, 9], "requests 7, 8 and 9"),
+        (range(1, 11), "requests 1, 2, 3, 4, 5, 6, 7, 8, 9 and 10"),
+        (range(1, 12), "requests 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 1 more"),
+        (range(1, 2001), "requests 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 1990 more"),
+    ],
+)
+def test_of_many_requests_the_first_are_named(ids: Sequence[int], said: str) -> None:
+    assert numbered(ids) == said
 
 
 def test_every_way_into_review_is_explained() -> None:
