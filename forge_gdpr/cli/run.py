@@ -123,9 +123,11 @@ def run_command(
     )
     engine = wiring.migrated_engine(settings)
     if dry_run:
-        _show_preview(_previewed(engine, settings, limits, check=check), output)
+        preview = _previewed(engine, settings, limits, check=check)
+        _show_preview(preview, output)
         if plan_file is not None:
             _write_plan(engine, settings, limits, plan_file)
+        _warn_of_blindness(preview)
         return
     if plan_file is not None:
         limits = replace(limits, plan=_read_plan(settings, plan_file))
@@ -267,12 +269,6 @@ def _read_plan(settings: Settings, file: str) -> Plan:
 
 
 def _show_preview(plan: Preview, output: str) -> None:
-    if not plan.reads_people and any(group.fate == "held" for group in plan.groups):
-        click.echo(
-            "this login may not read user ids and e-mails: a request that waits because another"
-            " one of its person is on hold may be counted as due",
-            err=True,
-        )
     if output == "json":
         echo_json(plan.as_json())
         return
@@ -287,6 +283,15 @@ def _show_preview(plan: Preview, output: str) -> None:
         click.echo(plan.reach.line)
     if plan.guard is not None:
         click.echo(f"the run would not start: {plan.guard}")
+
+
+def _warn_of_blindness(preview: Preview) -> None:
+    if not preview.reads_people and any(group.fate == "held" for group in preview.groups):
+        click.echo(
+            "this login may not read user ids and e-mails: a request that waits because another"
+            " one of its person is on hold may be counted as due",
+            err=True,
+        )
 
 
 def _show_summary(summary: Summary, output: str) -> None:

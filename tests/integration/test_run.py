@@ -728,7 +728,7 @@ def test_a_dry_run_says_what_would_be_and_touches_nothing(engine: Engine, sandbo
         {"email": BOB.email},
         {"forge_user_id": ADA.id, "not_before": soon},
         {"forge_user_id": ADA.id, "next_attempt_at": soon},
-        {"forge_user_id": ADA.id, "status": "held", "due_on": "2030-01-01"},
+        {"forge_user_id": generated_user(2).id, "status": "held", "due_on": "2030-01-01"},
         {"forge_user_id": ADA.id, "status": "odd"},
         {"forge_user_id": ADA.id, "status": "done"},
     )
