@@ -193,7 +193,8 @@ def wanted_by_email(connection: Connection, due: Due) -> tuple[list[str], list[s
     rows = connection.execute(
         select(_C.forge_user_id, _C.email).where(due.condition, _C.email.is_not(None))
     ).all()
-    return [r.forge_user_id for r in rows if r.forge_user_id], [r.email for r in rows if r.email]
+    emails = [row.email for row in rows if row.email is not None]  # blank ones, too
+    return [row.forge_user_id for row in rows if row.forge_user_id], emails
 
 
 def due_user_ids(connection: Connection, due: Due, *, most: int) -> list[str]:
