@@ -37,7 +37,7 @@ def users() -> None:
 def list_users(output: str) -> None:
     """List all users."""
     with wiring.client_for(wiring.settings_with()) as client:
-        entries = client.list_entries()
+        entries, partial = client.list_entries()
     if output == "json":
         echo_json([_as_json(entry) for entry in entries])
     else:
@@ -46,6 +46,8 @@ def list_users(output: str) -> None:
     if odd:
         entries_are = "1 entry is" if odd == 1 else f"{odd} entries are"
         click.echo(f"{entries_are} odd: an id, e-mail or name is missing or no text", err=True)
+    if partial is not None:
+        click.echo(f"this may not be the whole list: {partial}", err=True)
 
 
 @users.command(epilog=ending("forge-gdpr users get 61ab8f99251cba0014437326", *_CODES))

@@ -39,6 +39,8 @@ REVIEWS: Final[Mapping[str, str]] = {
     Reason.UNKNOWN_STATUS: "its application wrote a status that does not exist: see why, then",
     Reason.STILL_PRESENT: "Forge says that this user is gone, and still has the user: ask Forge's"
     " support, then",
+    Reason.SENTINEL: "it names the user of FORGE_GDPR_SENTINEL_USER_ID, who is never deleted:"
+    " cancel it, or correct the row, then",
     Reason.LOGS_NOT_ERASED: "Forge did not delete this user's logs, so the account was left as it"
     " is: ask Forge's support, or switch FORGE_GDPR_ERASE_LOGS off, then",
     Reason.ADDRESS_MOVED: "the user who had its e-mail has another one by now, so nobody was"

@@ -291,13 +291,21 @@ class ForgeClient:
         self.read_users(taker).require_whole()
         return users
 
-    def list_entries(self) -> list[Entry]:
+    def list_entries(self) -> tuple[list[Entry], str | None]:
         """Return all that ``GET /user`` lists, odd entries too, for a person at a terminal.
+
+        Returns:
+            The entries, and why there may be more users than these; None if it is a whole list.
 
         Raises:
             as `list_users`; their messages hold Forge's own words.
         """
-        return entries_in(self._told("GET", "user", limit_bytes=LIST_LIMIT_BYTES))
+        reply = self._reply("GET", "user", limit_bytes=LIST_LIMIT_BYTES)
+        words = words_in(reply, secret=self._endpoint.api_key)
+        entries = entries_in(documented(reply, words=words))
+        reader = UserListReader(lambda _user: None, ignored_keys=self._endpoint.list_ignores)
+        reader.feed(reply.body)
+        return entries, reader.result(reply).partial
 
     def get_user(self, user_id: str) -> UserDetail:
         """Return one user: ``GET /user/:userId``.

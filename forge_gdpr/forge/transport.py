@@ -237,6 +237,7 @@ class Transport:
             InvalidUserIdError: the URL is not the one that was meant; nothing was sent.
         """
         request = self._aimed(method, path, body)
+        request.headers["Accept-Encoding"] = "identity" if feed is None else "gzip, deflate"
         self._time_s = self._endpoint.total_timeout_s if feed is None else LIST_TIMEOUT_S
         self._call.start(self._monotonic() + self._time_s)
         try:
@@ -266,7 +267,6 @@ class Transport:
                 headers={
                     "Authorization": f"Bearer {self._endpoint.api_key}",
                     "Accept": "application/json",
-                    "Accept-Encoding": "identity",
                     "User-Agent": "forge-gdpr",
                 },
             ).prepare()
