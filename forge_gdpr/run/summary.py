@@ -24,8 +24,7 @@ ADVICE: Final[Mapping[Halt, str]] = {
     Halt.OUTAGE: "Forge failed at every call: see whether it is up, then run again",
     Halt.REFUSALS: "Forge gave the same refusal again and again, so it is nobody's own: check what"
     " this API key may do, and what stands between here and Forge, with 'forge-gdpr doctor'",
-    Halt.UNPROVED: "nothing shows that this is Forge: check FORGE_GDPR_BASE_URL with"
-    " 'forge-gdpr users list', then run again",
+    Halt.UNPROVED: "nothing shows that this is Forge: see 'forge-gdpr doctor', then run again",
     Halt.ACCOUNT: "nothing shows that this account is yours, so nobody was closed as absent: check"
     " FORGE_GDPR_API_KEY and FORGE_GDPR_BASE_URL; if they are right, set"
     " FORGE_GDPR_SENTINEL_USER_ID to a user of yours ('forge-gdpr users create'), or run once with"
