@@ -18,7 +18,7 @@ from forge_gdpr.answers import TRANSIENT_STATUSES, Reply
 from forge_gdpr.errors import ForgeRejectedError, ForgeUnavailableError
 from forge_gdpr.forge.causes import CERTIFICATE_FAILURES, Failure
 from forge_gdpr.forge.deadlines import DeadlineWatch
-from forge_gdpr.forge.gate import Gate, Halt
+from forge_gdpr.forge.gate import Gate, Halt, HaltedError
 from forge_gdpr.forge.shapes import (
     Entry,
     User,
@@ -188,9 +188,11 @@ class ForgeClient:
         def feeder() -> Callable[[bytes], bool]:
             nonlocal reader
             reader = UserListReader(taker(), ignored_keys=self._endpoint.list_ignores)
-            return reader.feed
+            return lambda chunk: not self.gate.halted and reader.feed(chunk)
 
         reply = self._reply("GET", "user", limit_bytes=LIST_LIMIT_BYTES, feeder=feeder)
+        if self.gate.halted:
+            raise HaltedError  # perhaps in the midst of it
         if reply.status in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
             return reader.result(reply)
         try:

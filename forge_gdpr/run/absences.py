@@ -110,7 +110,7 @@ class Absences:
         self._named_ids = frozenset(map(canonical_user_id, named_ids))
         return Question(
             absent_ids=absent,
-            emails=[a.claimed.email or "" for a in self._waiting if not _is_by_id(a)],
+            emails=[a.claimed.email for a in self._waiting if a.claimed.email is not None],
             named_ids=[*due_ids, *named_ids],
         )
 
@@ -159,21 +159,22 @@ class Absences:
             if user_id in sight.present:
                 present = replace(result, verdict=Verdict.UNEXPECTED, reason=Reason.STILL_PRESENT)
                 return replace(attempt, result=present)
-            if user_id not in sight.unclear:
-                return None
-            self.unseen = "Forge gave no clear answer for some users who may be absent"
-            return given_back(attempt, later=True)
-        return self._objection_by_email(attempt, claimed.email or "", sight.directory)
+            if user_id in sight.unclear:
+                self.unseen = "Forge gave no clear answer for some users who may be absent"
+                return given_back(attempt, later=True)
+        address = canonical_email(claimed.email or "")
+        if address is None:
+            return None
+        return self._objection_by_email(attempt, address, sight.directory)
 
     def _objection_by_email(
-        self, attempt: Attempt, email: str, directory: Directory | None
+        self, attempt: Attempt, address: str, directory: Directory | None
     ) -> Attempt | None:
-        address = canonical_email(email) or ""
         if directory is None:
             self.unseen = "without Forge's list nobody can say that an address is not in it"
         elif directory.near(address):
-            return given_back(attempt, later=True)  # it is there by now: the next run finds it
-        elif not directory.without_email:
+            pass  # somebody has it by now: the next run finds out who
+        elif isinstance(attempt.result, Erasure) or not directory.without_email:
             return None
         else:
             self.unseen = (

@@ -372,6 +372,19 @@ def test_two_users_with_one_email_are_for_a_person(engine: Engine, sandbox: Sand
     ]
 
 
+def test_whoever_has_the_address_by_now_is_not_absent(engine: Engine, sandbox: Sandbox) -> None:
+    """The user who was found by e-mail is gone, and somebody else has it: who is meant?"""
+    listed = f'{{"data": [{{"_id": "{GHOST}", "email": "{BOB.email}", "fullName": ""}}]}}'
+    sandbox.script(Fault(kind=FaultKind.STATUS, status=200, path="users", body=listed))
+    insert(engine, {"email": BOB.email})
+    night(engine, sandbox.url, order={"ids": WATCHED})
+    state = "SELECT status, status_reason, attempts FROM deletion_requests"
+    assert fetch(engine, state) == [("pending", None, 0)]
+    night(engine, sandbox.url, order={"ids": WATCHED})
+    assert fetch(engine, state) == [("review", "identity_mismatch", 1)]
+    assert BOB in sandbox.users
+
+
 def test_an_answer_to_an_earlier_night_is_remembered(engine: Engine, sandbox: Sandbox) -> None:
     insert(engine, {"forge_user_id": ADA.id}, {"forge_user_id": BOB.id})
     sandbox.script(Fault(kind=FaultKind.STATUS_AFTER, status=500, user_id=ADA.id, count=1))
