@@ -132,7 +132,9 @@ class Eraser:
         """
         return looking.look(self._client, question, sentinel=self._sentinel)
 
-    def erase(self, user_id: str, *, email: str | None = None) -> Erasure:
+    def erase(
+        self, user_id: str, *, email: str | None = None, was_refused: bool = False
+    ) -> Erasure:
         """Erase one user: the logs if asked, the account, and a look afterwards if asked.
 
         Logs come first: their call needs the account. Whatever the logs call does not delete
@@ -142,6 +144,8 @@ class Eraser:
             user_id: whom.
             email: the address that the user was found by, if that is all the request named:
                 Forge is asked once more whose it is, for the list may be hours old.
+            was_refused: an earlier night was told no, as everybody was: a second no is the user's
+                own, and says nothing about the others.
         """
         attempt = _Attempt(self._client)
         self._carry_out(attempt, user_id, email)
@@ -149,7 +153,8 @@ class Eraser:
         if erasure.verdict is Verdict.KEY_REFUSED:
             self._client.gate.halt(Halt.KEY_REFUSED)
         elif erasure.refusal is not None:
-            self._client.gate.judged(erasure.refusal)
+            if not was_refused:
+                self._client.gate.judged(erasure.refusal)
             if not self._prove():
                 return replace(erasure, verdict=None, reason=None)
         elif erasure.verdict in {Verdict.ERASED, Verdict.ACCEPTED}:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, bindparam, or_, select, true, update
 
 from forge_gdpr.database.tables import deletion_requests
-from forge_gdpr.lifecycle import FINAL, Event, Reason, Status, after
+from forge_gdpr.lifecycle import FINAL, Event, Outcome, Reason, Status, after
 from forge_gdpr.queue.holds import unbound
 
 if TYPE_CHECKING:
@@ -41,6 +41,12 @@ class Claimed:
     forge_user_id: str | None = field(repr=False)
     email: str | None = field(repr=False)
     reference: str | None = field(repr=False)
+    status_reason: str | None = None  #: what an earlier night noted when it gave the request back
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether Forge refused it in a night in which it refused everybody."""
+        return self.status_reason in {Outcome.REJECTED, Outcome.UNEXPECTED}
 
 
 _CLAIMED_COLUMNS: Final = tuple(_C[name] for name in Claimed.__dataclass_fields__)

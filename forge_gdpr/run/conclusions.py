@@ -30,6 +30,11 @@ _OUTCOMES: Final = {
 }
 
 
+#: What is noted of a request that goes back: the next night tries others first, and takes a second
+#: refusal for the request's own.
+_NOTED: Final = frozenset({Outcome.TRANSIENT, Outcome.REJECTED, Outcome.UNEXPECTED})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conclusion:
     """An attempt's outcome and what becomes of the request."""
@@ -86,7 +91,7 @@ def conclude(
             id=claimed.id,
             fence=claimed.fence,
             event=Event.GIVEN_BACK,
-            reason=outcome if outcome is Outcome.TRANSIENT else None,
+            reason=outcome if outcome in _NOTED else None,
             attempts=claimed.attempts,
             next_attempt_at=_after_this_run(now, opened_at) if later else None,
         )

@@ -45,9 +45,9 @@ class Inbox:
             self.keep([attempt])
         elif result.verdict is Verdict.TRANSIENT:
             self._failures.append(attempt)
-        elif result.refusal is not None:
+        elif result.refusal is not None and not attempt.claimed.was_refused:
             self._refuse(attempt, result)
-        elif result.verdict in {None, Verdict.KEY_REFUSED}:
+        elif result.verdict in {None, Verdict.KEY_REFUSED} or result.refusal is not None:
             self.keep([attempt])
         else:
             self.keep([*self._failures, *self._refusals, attempt])
@@ -90,7 +90,9 @@ class Inbox:
         self._refusals.append(attempt)
 
     def _settle_refusals(self) -> None:
-        if self._gate.halt_reason in {Halt.REFUSALS, Halt.UNPROVED}:
+        if self._gate.halt_reason is Halt.REFUSALS:
+            self.keep([replace(attempt, counts=False) for attempt in self._refusals])
+        elif self._gate.halt_reason is Halt.UNPROVED:
             self.keep([given_back(attempt) for attempt in self._refusals])
         elif self._refusals:
             self.keep(self._refusals)

@@ -174,7 +174,10 @@ class _Night:
         # A thread has a log context of its own.
         run_id, request_id = self._recorder.rules.run_id, job.claimed.id
         with structlog.contextvars.bound_contextvars(run_id=run_id, request_id=request_id):
-            return job, self._around.eraser.erase(job.user_id, email=job.email)
+            erasure = self._around.eraser.erase(
+                job.user_id, email=job.email, was_refused=job.claimed.was_refused
+            )
+            return job, erasure
 
     def _read_directory(self, *, always: bool) -> None:
         """Read Forge's list for those who have an e-mail; nobody has one: only if ``always``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -370,6 +371,23 @@ def test_two_users_with_one_email_are_for_a_person(engine: Engine, sandbox: Sand
     assert fetch(engine, "SELECT status, status_reason FROM deletion_requests") == [
         ("review", "ambiguous_email")
     ]
+
+
+def test_ten_accounts_that_are_refused_stop_one_night_and_not_a_second(
+    engine: Engine, sandbox: Sandbox
+) -> None:
+    insert(engine, *({"forge_user_id": generated_user(n).id} for n in range(20)))
+    for n in range(3, 13):
+        locked = generated_user(n).id
+        sandbox.script(Fault(kind=FaultKind.STATUS, status=423, user_id=locked, count=None))
+    first = night(engine, sandbox.url, order={"concurrency": 1})
+    assert (first.exit_code, first.halt) == (5, Halt.REFUSALS)
+    assert first.cause == "10 calls in a row ended in HTTP 423"
+    assert +Counter(first.became) == {Status.DONE: 3, Status.PENDING: 17}
+    second = night(engine, sandbox.url, order={"concurrency": 1})
+    assert (second.exit_code, second.halt) == (10, None)
+    assert +Counter(second.became) == {Status.DONE: 7, Status.REVIEW: 10}
+    whole(engine)
 
 
 def test_whoever_has_the_address_by_now_is_not_absent(engine: Engine, sandbox: Sandbox) -> None:
