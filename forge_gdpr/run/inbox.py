@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -21,11 +21,21 @@ GROUP: Final = 200
 GROUP_WAIT_S: Final = 0.2
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Suspect:
+    """An answer that may be the whole's fault."""
+
+    attempt: Attempt
+    number: int  #: of the answers taken
+
+
 class Inbox:
     """Answers that wait to be written. Main thread only.
 
     A failed attempt is suspect until Forge has shown that it works: is the fault the request's,
-    or that of the whole? So is a refusal, until Forge has answered something else.
+    or that of the whole? So is a refusal, until Forge has answered something else. Only an
+    attempt that began later shows that: several are on their way at once, and what Forge answered
+    before it broke may arrive after the first failure.
     """
 
     def __init__(self, recorder: Recorder, gate: Gate) -> None:
@@ -33,25 +43,31 @@ class Inbox:
         self._recorder = recorder
         self._gate = gate
         self._waiting: list[Attempt] = []
-        self._failures: list[Attempt] = []
-        self._refusals: list[Attempt] = []  # equal ones, in a row
+        self._failures: list[_Suspect] = []
+        self._refusals: list[_Suspect] = []  # equal ones, in a row
+        self.taken = 0  #: answers so far; read by the workers, too
         self._oldest_s = 0.0
         self._has_worked = False  # Forge gave an answer about one request that is that one's own
 
-    def put(self, attempt: Attempt) -> None:
-        """Take an answer: to be written, or suspect for now."""
+    def put(self, attempt: Attempt, *, began: int) -> None:
+        """Take an answer: to be written, or suspect for now.
+
+        Args:
+            attempt: what Forge answered.
+            began: how many answers had been taken when the attempt began.
+        """
+        self.taken += 1
         result = attempt.result
         if not isinstance(result, Erasure):
             self.keep([attempt])
         elif result.verdict is Verdict.TRANSIENT:
-            self._failures.append(attempt)
+            self._failures.append(_Suspect(attempt=attempt, number=self.taken))
         elif result.refusal is not None and not attempt.claimed.was_refused:
             self._refuse(attempt, result)
         elif result.verdict in {None, Verdict.KEY_REFUSED} or result.refusal is not None:
             self.keep([attempt])
         else:
-            self.keep([*self._failures, *self._refusals, attempt])
-            self._failures, self._refusals = [], []
+            self.keep([*self._cleared(began), attempt])
             self._has_worked = True
 
     def keep(self, attempts: Sequence[Attempt]) -> None:
@@ -74,28 +90,37 @@ class Inbox:
     def close(self) -> None:
         """Say whose fault the last failures were, and write all that is left."""
         self._settle_refusals()
-        if not self._has_worked and not all(map(_was_put_off, self._failures)):
-            reached = any(map(_was_reached, self._failures))
+        failures = [suspect.attempt for suspect in self._failures]
+        if not self._has_worked and not all(map(_was_put_off, failures)):
+            reached = any(map(_was_reached, failures))
             self._gate.halt(Halt.OUTAGE if reached else Halt.UNREACHABLE)
         whole = self._gate.halt_reason not in {None, Halt.SIGNAL}
-        self.keep([replace(attempt, counts=not whole) for attempt in self._failures])
+        self.keep([replace(attempt, counts=not whole) for attempt in failures])
         self._failures = []
         self._write()
 
+    def _cleared(self, began: int) -> list[Attempt]:
+        """Return those whom an attempt clears of suspicion, for it began after their answers."""
+        suspects = [*self._failures, *self._refusals]
+        self._failures = [suspect for suspect in self._failures if suspect.number > began]
+        self._refusals = [suspect for suspect in self._refusals if suspect.number > began]
+        return [suspect.attempt for suspect in suspects if suspect.number <= began]
+
     def _refuse(self, attempt: Attempt, erasure: Erasure) -> None:
         """Take a refusal; another one before it shows that Forge does not refuse everybody so."""
-        before = self._refusals[-1].result if self._refusals else None
+        before = self._refusals[-1].attempt.result if self._refusals else None
         if isinstance(before, Erasure) and before.refusal != erasure.refusal:
             self._settle_refusals()
-        self._refusals.append(attempt)
+        self._refusals.append(_Suspect(attempt=attempt, number=self.taken))
 
     def _settle_refusals(self) -> None:
+        refusals = [suspect.attempt for suspect in self._refusals]
         if self._gate.halt_reason is Halt.REFUSALS:
-            self.keep([replace(attempt, counts=False) for attempt in self._refusals])
+            self.keep([replace(attempt, counts=False) for attempt in refusals])
         elif self._gate.halt_reason is Halt.UNPROVED:
-            self.keep([given_back(attempt) for attempt in self._refusals])
-        elif self._refusals:
-            self.keep(self._refusals)
+            self.keep([given_back(attempt) for attempt in refusals])
+        elif refusals:
+            self.keep(refusals)
             self._has_worked = True
         self._refusals = []
 

@@ -170,14 +170,16 @@ class _Night:
         users = None if self._directory is None else self._directory.users
         self._due = guard(self._recorder, limits, users=users)
 
-    def _erase(self, job: Job) -> tuple[Job, Erasure]:
+    def _erase(self, job: Job) -> tuple[Job, Erasure, int]:
+        """Erase somebody; also say how many answers had been taken when that began."""
+        began = self._inbox.taken
         # A thread has a log context of its own.
         run_id, request_id = self._recorder.rules.run_id, job.claimed.id
         with structlog.contextvars.bound_contextvars(run_id=run_id, request_id=request_id):
             erasure = self._around.eraser.erase(
                 job.user_id, email=job.email, was_refused=job.claimed.was_refused
             )
-            return job, erasure
+            return job, erasure, began
 
     def _read_directory(self, *, always: bool) -> None:
         """Read Forge's list for those who have an e-mail; nobody has one: only if ``always``.
@@ -223,7 +225,7 @@ class _Night:
             if attempt.absence is None:
                 self._inbox.keep([attempt])
             else:
-                self._inbox.put(attempt)
+                self._inbox.put(attempt, began=0)  # when Forge answered is long ago
         if settlement.halt is not None:
             self._halt(settlement.halt, settlement.cause)
 
@@ -241,7 +243,7 @@ class _Night:
             self._cause = cause
         self._gate.halt(reason)
 
-    def _work(self, pool: Pool[Job, tuple[Job, Erasure]]) -> None:
+    def _work(self, pool: Pool[Job, tuple[Job, Erasure, int]]) -> None:
         claimer = Claimer(
             self._recorder,
             self._order.limits,
@@ -262,21 +264,22 @@ class _Night:
                 # interpreter away from them.
                 self._gate.wait(_NAP_S)
             answers = pool.take(_LOOK_S if pool.outstanding else 0)
-            for job, erasure in answers:
-                self._take(Attempt(claimed=job.claimed, result=erasure), erasure)
+            for job, erasure, began in answers:
+                self._take(job, erasure, began)
             if self._absences.are_enough(first=self._first_absences):
                 self._look()
             self._inbox.write_if_due(idle=not answers)
             self._recorder.renew_if_due()
         self._finish()
 
-    def _take(self, attempt: Attempt, erasure: Erasure) -> None:
+    def _take(self, job: Job, erasure: Erasure, began: int) -> None:
+        attempt = Attempt(claimed=job.claimed, result=erasure)
         self._tally.calls += erasure.tries
         self._canary.note(erasure)
         if erasure.verdict is Verdict.ERASED:
             self._absences.note_erasure()
         if erasure.verdict is not Verdict.ABSENT:
-            self._inbox.put(attempt)
+            self._inbox.put(attempt, began=began)
             return
         self._absences.put(attempt)
         if self._absences.are_expected:
@@ -316,7 +319,7 @@ class _Night:
         elif waiting <= self._low_water:
             ready += claimer.claim()
 
-    def _submit(self, ready: list[Job], pool: Pool[Job, tuple[Job, Erasure]]) -> None:
+    def _submit(self, ready: list[Job], pool: Pool[Job, tuple[Job, Erasure, int]]) -> None:
         """Hand out jobs, but not of requests that were put on hold since they were claimed."""
         if not ready or pool.outstanding > self._low_water:
             return
