@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from world import KEY, Program, fetch, insert, night
 
+from forge_gdpr.audit.verify import verify
+from forge_gdpr.database.engine import reading
 from forge_gdpr.forge.erasure import Steps
-from forge_gdpr.forge.gate import Halt
 from forge_gdpr.identity import IdRules
 from forge_gdpr.run.opening import Limits
 from forge_gdpr.sandbox import Fault, FaultKind, Hint, Paging, Placement, Sandbox, User
@@ -30,6 +32,8 @@ GHOST: Final = "61ab8f99251cba0014437326"
 SENTINEL: Final = user(29).id
 WATCHED: Final = {"FORGE_GDPR_SENTINEL_USER_ID": SENTINEL}
 BY_DOMAIN: Final = "default backend - 404"
+#: What is decided before any database is asked needs only one of them.
+ON_ONE_DATABASE: Final = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,10 @@ class House:
         return self.program.here(*words, **{"FORGE_GDPR_BASE_URL": self.forge.url} | variables)
 
     def run(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Carry out a night, without waits between tries, and see that the record is whole."""
+        """Carry out a night, and see that the record is whole."""
         done = self("run", *words, **variables)
-        assert self("audit", "verify").returncode == 0
+        with reading(self.engine) as connection:
+            assert verify(connection).open_runs == 0
         return done
 
     @property
@@ -98,7 +103,8 @@ def by_id(people: Sequence[User]) -> list[dict[str, object]]:
 
 
 def answer(status: int, **changes: Any) -> Fault:
-    return Fault(**{"kind": FaultKind.STATUS, "status": status, "count": None} | changes)
+    given: dict[str, Any] = {"kind": FaultKind.STATUS, "status": status, "count": None}
+    return Fault(**given | changes)
 
 
 def deleted(forge: Sandbox) -> list[str | None]:
@@ -130,6 +136,7 @@ POLITE_DENIALS: Final = {
 }
 
 
+@ON_ONE_DATABASE
 @pytest.mark.parametrize("body", POLITE_DENIALS.values(), ids=POLITE_DENIALS.keys())
 def test_a_polite_denial_erases_nobody(house: House, body: str) -> None:
     insert(house.engine, *by_id([ADA]))
@@ -139,6 +146,7 @@ def test_a_polite_denial_erases_nobody(house: House, body: str) -> None:
     assert (house.closed, house.is_there(ADA)) == ({}, True)
 
 
+@ON_ONE_DATABASE
 @pytest.mark.parametrize("status", [201, 203, 205, 206, 226])
 def test_another_success_than_200_and_204_erases_nobody(house: House, status: int) -> None:
     insert(house.engine, *by_id([ADA]))
@@ -167,6 +175,7 @@ LOGS: Final = {
 }
 
 
+@ON_ONE_DATABASE
 @pytest.mark.parametrize(("fault", "goes_on"), LOGS.values(), ids=LOGS.keys())
 def test_logs_are_erased_only_by_a_documented_answer(
     house: House, fault: Fault, goes_on: bool
@@ -195,6 +204,7 @@ class Vanished:
     code: int
     rest: tuple[str, str | None, int, int]
     variables: tuple[tuple[str, str], ...] = ()
+    erased: int = 4
 
 
 STILL_PRESENT: Final = ("review", "still_present", 1, 8)
@@ -203,7 +213,7 @@ VERIFIED: Final = (("FORGE_GDPR_VERIFY", "true"),)
 VANISHED: Final = {
     "all paths": Vanished(answer(404, **AFTER_FOUR), 5, GIVEN_BACK),
     "all paths, with VERIFY": Vanished(
-        answer(404, **AFTER_FOUR | {"skip": 8}), 5, GIVEN_BACK, VERIFIED
+        answer(404, **AFTER_FOUR | {"skip": 6}), 5, ("pending", None, 0, 9), VERIFIED, erased=3
     ),
     "all paths, with a sentinel": Vanished(
         answer(404, **AFTER_FOUR), 5, GIVEN_BACK, tuple(WATCHED.items())
@@ -232,9 +242,9 @@ def test_a_404_to_people_who_are_there_closes_nobody(house: House, case: Vanishe
     house.forge.script(case.fault)
     done = house.run(**dict(case.variables))
     assert done.returncode == case.code
-    assert house.rows == [("done", None, 1, 4), case.rest]
-    assert house.closed == {"erased": 4}
-    assert sum(map(house.is_there, USERS[:12])) == 8
+    assert house.rows == [("done", None, 1, case.erased), case.rest]
+    assert house.closed == {"erased": case.erased}
+    assert sum(map(house.is_there, USERS[:12])) == 12 - case.erased
 
 
 def test_a_404_to_people_who_are_there_closes_nobody_in_a_process(house: House) -> None:
@@ -298,11 +308,7 @@ def test_another_accounts_key_closes_nobody(program: Program, engine: Engine, us
         assert (len(forge.users), len(forge.seen)) == (100, 4)
         [line] = done.stderr.splitlines()
         assert f"0 of 100 due requests by user id are among the {users} users" in line
-        [key] = [
-            word
-            for word in line.replace("(", " ").replace(")", " ").split()
-            if len(word) == 8 and all(letter in "0123456789abcdef" for letter in word)
-        ]
+        [key] = re.findall(r"\(key ([0-9a-f]{8})\)", line)
         assert "FORGE_GDPR_SENTINEL_USER_ID" in line
         assert "--expect-absent" in line
         assert OTHER_KEY not in done.stdout + done.stderr
@@ -454,6 +460,7 @@ def odd(entries: tuple[object, ...], placement: Placement, **extra: object) -> F
     )
 
 
+@ON_ONE_DATABASE
 @pytest.mark.parametrize(("entries", "placement"), ODD.values(), ids=ODD.keys())
 def test_odd_fields_that_nobody_needs_stop_nothing(
     house: House, entries: tuple[object, ...], placement: Placement
@@ -466,6 +473,7 @@ def test_odd_fields_that_nobody_needs_stop_nothing(
     assert house.closed == {"erased": 1, "not_found_by_email": 1, "already_absent": 1}
 
 
+@ON_ONE_DATABASE
 @pytest.mark.parametrize("address", [None, 7, "", "  "])
 def test_an_entry_without_an_address_keeps_only_one_conclusion_back(
     house: House, address: object
@@ -481,6 +489,7 @@ def test_an_entry_without_an_address_keeps_only_one_conclusion_back(
     assert "1 of its" in " ".join(house("doctor").stdout.split())
 
 
+@ON_ONE_DATABASE
 @pytest.mark.parametrize(("entries", "placement"), NO_LIST.values(), ids=NO_LIST.keys())
 def test_a_list_with_an_entry_that_is_nobody_is_no_list(
     house: House, entries: tuple[object, ...], placement: Placement
@@ -493,6 +502,7 @@ def test_a_list_with_an_entry_that_is_nobody_is_no_list(
     assert house.is_there(ADA)
 
 
+@ON_ONE_DATABASE
 @pytest.mark.parametrize("key", ["total", "count"])
 @pytest.mark.parametrize(("number", "is_whole"), [(30, True), (31, False), ("30", False)])
 def test_a_count_of_all_shows_that_the_list_is_whole(
@@ -535,6 +545,7 @@ NO_IDS: Final = {
 }
 
 
+@ON_ONE_DATABASE
 @pytest.mark.parametrize(("user_id", "clause"), NO_IDS.items(), ids=repr)
 def test_what_is_no_id_is_never_sent(house: House, user_id: str, clause: str) -> None:
     insert(house.engine, {"forge_user_id": user_id})
@@ -578,6 +589,7 @@ NO_ADDRESSES: Final = (
 )
 
 
+@ON_ONE_DATABASE
 @pytest.mark.parametrize("email", NO_ADDRESSES)
 def test_what_is_no_address_is_for_a_person(house: House, email: str) -> None:
     insert(house.engine, {"email": email})
@@ -606,6 +618,7 @@ SAME: Final = {
 }
 
 
+@ON_ONE_DATABASE
 @pytest.mark.parametrize(("at_forge", "asked"), NEARLY.values(), ids=NEARLY.keys())
 def test_who_has_nearly_this_address_is_for_a_person(
     house: House, at_forge: str, asked: str
@@ -617,6 +630,7 @@ def test_who_has_nearly_this_address_is_for_a_person(
     assert deleted(house.forge) == []
 
 
+@ON_ONE_DATABASE
 @pytest.mark.parametrize(("at_forge", "asked"), SAME.values(), ids=SAME.keys())
 def test_one_address_has_many_spellings(house: House, at_forge: str, asked: str) -> None:
     house.forge.add(User(id=GHOST, name="Lin", email=at_forge))
@@ -652,15 +666,13 @@ def test_a_404_of_the_logs_leaves_the_account_of_who_is_there(house: House) -> N
     assert house.rows == [("review", "logs_not_erased", 1, 1)]
     assert (house.closed, house.is_there(ADA)) == ({}, True)
     assert "logs" in house("requests", "explain", "1").stdout
-    assert [s.method for s in house.forge.seen] == ["DELETE", "GET", "GET"]  # the last is a proof
+    assert all(seen.target.endswith("/logs") for seen in house.forge.seen if seen.method != "GET")
 
 
 def test_a_404_of_the_logs_of_who_is_not_there_is_an_absence(house: House) -> None:
     insert(house.engine, {"forge_user_id": GHOST})
     assert house.run(**LOGS_TOO, **WATCHED).returncode == 0
     assert house.closed == {"already_absent": 1}
-    other = house.run(**LOGS_TOO)
-    assert other.returncode == 0
 
 
 def test_a_404_of_the_logs_and_of_everything_closes_nobody(house: House) -> None:
@@ -689,10 +701,7 @@ def test_an_outage_is_told_once_however_many_are_due(house: House, due: int) -> 
     house.forge.script(answer(503))
     done = house.run(FORGE_GDPR_TRIES="1", FORGE_GDPR_LOG_LEVEL="error")
     assert done.returncode == 5
-    assert house.rows == [
-        *([("pending", None, 0, 10)] if due == 30 else []),
-        ("pending", "transient", 0, min(due, 20)),
-    ][-1:] or {(row[0], row[2]) for row in house.rows} == {("pending", 0)}
+    assert {(row[0], row[2]) for row in house.rows} == {("pending", 0)}
     assert done.stderr.count("HTTP 503") == 1
     assert "CANARY" not in done.stderr
     [body] = fetch(house.engine, "SELECT body FROM audit_events WHERE event = 'run.closed'")
@@ -723,7 +732,7 @@ def test_a_dead_host_is_told_in_a_process(house: House) -> None:
     assert "3 of 3 calls: connection refused by 127.0.0.1:1" in done.stderr
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504, 520, 522, 530])
+@pytest.mark.parametrize("status", [503, 520])
 def test_three_accounts_that_always_fail_stop_no_night(house: House, status: int) -> None:
     insert(house.engine, *by_id(USERS[:3]))
     house.forge.script(*(answer(status, user_id=person.id) for person in USERS[:3]))
@@ -865,8 +874,6 @@ def test_somebody_who_is_called_absent_and_is_there_again_is_not_absent(
         if pending and deleted(house.forge):
             house.forge.add(pending.pop())
 
-    # The canary is over at once, so that the look waits for the end of the run.
-    house.forge.script(Fault(kind=FaultKind.SLOW, method="GET", delay_s=0.15, count=None))
     summary = night(
         house.engine,
         house.forge.url,
@@ -874,8 +881,5 @@ def test_somebody_who_is_called_absent_and_is_there_again_is_not_absent(
         steps=Steps(verify=verify),
         order={"ids": IdRules(sentinel=SENTINEL)},
     )
-    there = GHOST in {each.id for each in house.forge.users}
-    assert there
-    assert (
-        (house.closed == {}) or summary.halt is Halt.SIGNAL or house.closed == {"already_absent": 1}
-    )
+    assert (summary.exit_code, house.closed) == (10, {})
+    assert house.rows == [("review", "still_present", 1, 1)]
