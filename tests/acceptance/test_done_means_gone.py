@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -553,8 +554,8 @@ def test_what_is_no_id_is_never_sent(house: House, user_id: str, clause: str) ->
     assert house.rows == [("review", "invalid_user_id", 1, 1)]
     assert house.forge.seen == ()
     doctor = " ".join(house("doctor", "--offline").stdout.split())
-    assert "1 open requests have a user id that does not look like one" in doctor
-    assert clause.replace("`", "`") in doctor
+    assert "a user id that does not look like one: 1," in doctor
+    assert clause in doctor
     if not user_id:
         return
     added = house("requests", "add", f"--user-id={user_id}", "--reference", "T-1")
@@ -767,10 +768,12 @@ def test_a_row_of_equal_refusals_in_mid_run_is_nobodys_own(large: House, fault: 
     large.forge.script(fault)
     done = large.run(FORGE_GDPR_CONCURRENCY="4")
     assert done.returncode == 5
-    assert (large.rows, large.closed) == (
-        [("done", None, 1, 5), ("pending", None, 0, 95)],
-        {"erased": 5},
-    )
+    states = Counter({row[::2]: row[3] for row in large.rows if row[0] == "done"})
+    for status, _noted, attempts, count in large.rows:
+        if status != "done":
+            states[status, attempts] += count
+    assert states == {("done", 1): 5, ("pending", 0): 95}
+    assert large.closed == {"erased": 5}
     assert len(large.forge.seen) <= 5 + 10 + 4 + 2
     large.forge.clear()
     assert large.run().returncode == 0
