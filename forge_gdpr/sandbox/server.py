@@ -243,8 +243,9 @@ class _Running:
             try:
                 await connection.closed.wait()
             finally:
-                transport.abort()
-                await connection.closed.wait()
+                if not connection.closed.is_set():  # a lost transport can't be aborted
+                    transport.abort()
+                    await connection.closed.wait()
 
 
 def _close(client: socket.socket, _: asyncio.Task[None]) -> None:

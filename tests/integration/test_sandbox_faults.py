@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from itertools import count
 from urllib.parse import urlsplit
@@ -24,9 +25,13 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def wire(sandbox: Sandbox) -> Iterator[socket.socket]:
-    address = urlsplit(sandbox.url)
-    with socket.create_connection((address.hostname, address.port or 0), timeout=5) as link:
+    with connected(sandbox) as link:
         yield link
+
+
+def connected(sandbox: Sandbox) -> socket.socket:
+    address = urlsplit(sandbox.url)
+    return socket.create_connection((address.hostname, address.port or 0), timeout=5)
 
 
 def send(wire: socket.socket, method: str = "DELETE", path: str = f"{BASE}/user/{ADA.id}") -> None:
@@ -229,6 +234,22 @@ def test_an_endless_body_waits_for_its_reader_and_ends_with_it(
     wire.close()
     [seen] = sandbox.seen
     assert (seen.status, seen.changed, deleted(sandbox)) == (None, True, True)
+
+
+def test_a_client_that_says_its_last_before_it_reads_ends_nothing_but_its_connection(
+    sandbox: Sandbox, wire: socket.socket
+) -> None:
+    sandbox.script(Fault(kind=FaultKind.HUGE_BODY))
+    send(wire)
+    waiting = -1
+    while waiting != (waiting := len(wire.recv(2**25, socket.MSG_PEEK))):
+        time.sleep(0.05)  # until all buffers are full
+    wire.shutdown(socket.SHUT_WR)
+    while wire.recv(1024 * 1024):
+        pass
+    with connected(sandbox) as another:
+        send(another, "GET", f"{BASE}/user/{ADA.id}")
+        assert receive(another)[0] == 404
 
 
 def test_a_fault_is_for_one_user_and_method(sandbox: Sandbox, wire: socket.socket) -> None:
