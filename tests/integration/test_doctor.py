@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from world import KEY, SUBJECT_KEY, client, insert, night, raw_server
 
+from forge_gdpr.absence import Account
 from forge_gdpr.database.engine import writing
 from forge_gdpr.errors import DatabaseError, ExitCode
 from forge_gdpr.identifiers import FORGE_ID
 from forge_gdpr.pseudonyms import Keyring, SubjectKey
-from forge_gdpr.sandbox import Sandbox, generated_user
-from forge_gdpr.watch import checks
+from forge_gdpr.sandbox import Fault, FaultKind, Sandbox, generated_user
+from forge_gdpr.watch import account, checks
 from forge_gdpr.watch.findings import Finding, Level, failure, warning, worst
 
 if TYPE_CHECKING:
@@ -150,15 +151,89 @@ def test_a_full_disk_is_said_before_the_night(
     assert checks.disk(tmp_path).level is level
 
 
-def at_forge(url: str, **changes: Any) -> list[Finding]:
+def at_forge(
+    url: str, expectation: account.Expected | None = None, **changes: Any
+) -> list[Finding]:
     with client(url, **changes) as opened:
-        return checks.forge(opened, now=lambda: datetime.now(UTC))
+        return account.forge(opened, expectation, now=lambda: datetime.now(UTC))
 
 
 def test_forge_is_asked_for_its_users_and_its_clock(sandbox: Sandbox) -> None:
-    users, clock = at_forge(sandbox.url)
+    users, whole, clock = at_forge(sandbox.url)
     assert users == Finding(name="forge", said="accepts the key and has 30 users")
+    assert whole == Finding(name="forge list", said="whole")
     assert (clock.level, clock.said.endswith(" s from this machine's")) == (Level.OK, True)
+    assert [(seen.method, seen.target) for seen in sandbox.seen] == [("GET", "/forge/2021-12/user")]
+
+
+@pytest.mark.parametrize(
+    ("fault", "users", "said"),
+    [
+        (
+            {"entries": [{"_id": "0" * 24, "fullName": None, "email": None}]},
+            31,
+            "1 of its 31 users show no e-mail: as long as they",
+        ),
+        ({"entries": [None]}, 30, "it is not whole: 1 of its entries have no usable _id"),
+        ({"entries": [], "extra": {"next": None}}, 30, "it is not whole: it has the key next"),
+    ],
+)
+def test_a_list_that_shows_no_absence_is_a_warning(
+    sandbox: Sandbox, fault: dict[str, Any], users: int, said: str
+) -> None:
+    sandbox.script(Fault(kind=FaultKind.ODD_ENTRIES, **fault))
+    count, whole, _ = at_forge(sandbox.url)
+    assert count == Finding(name="forge", said=f"accepts the key and has {users} users")
+    assert (whole.name, whole.level) == ("forge list", Level.WARNING)
+    assert whole.said.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("changes", "level", "said"),
+    [
+        ({}, Level.WARNING, "; nothing shows that it is yours: make a user of your own"),
+        ({"sentinel": generated_user(0).id}, Level.OK, "; shown to be yours: sentinel"),
+        ({"sentinel": "0" * 24}, Level.FAILURE, "; FORGE_GDPR_SENTINEL_USER_ID is not: check"),
+        (
+            {"sentinel": "0" * 24, "erased_before": True},
+            Level.FAILURE,
+            "; FORGE_GDPR_SENTINEL_USER_ID is not: check",
+        ),
+        ({"erased_before": True}, Level.OK, "; shown to be yours: erased_before"),
+        ({"named_ids": [generated_user(1).id.upper()]}, Level.OK, "; shown to be yours: listed"),
+        ({"named_ids": ["0" * 24]}, Level.WARNING, "; nothing shows that it is yours"),
+    ],
+)
+def test_whose_account_it_is_is_said(
+    sandbox: Sandbox, changes: dict[str, Any], level: Level, said: str
+) -> None:
+    ours = Account.of([SUBJECT_KEY], base_url=sandbox.url, api_key=KEY)
+    due_ids = [generated_user(0).id, "0" * 24, "1" * 24]
+    expectation = account.Expected(account=ours, due_ids=due_ids, **changes)
+    _, _, finding, _ = at_forge(sandbox.url, expectation)
+    start = f"1 of 3 due requests by user id are in it (key {ours.short}){said}"
+    assert (finding.name, finding.level) == ("account", level)
+    assert finding.said.startswith(start)
+    assert (finding.code == ExitCode.GUARD_STOPPED) == (level is Level.FAILURE)
+
+
+def test_the_database_says_what_should_be_in_the_account(engine: Engine, sandbox: Sandbox) -> None:
+    """Nobody is closed with another account's key, and `doctor` says it before the night."""
+    users = [generated_user(number) for number in range(4)]
+    insert(engine, *({"forge_user_id": user.id} for user in users[1:]))
+    insert(engine, {"forge_user_id": users[0].id, "status": "held"})
+    ours = Account.of([SUBJECT_KEY], base_url=sandbox.url, api_key=KEY)
+    before = account.expected(engine, ours, sentinel=None)
+    assert sorted(before.due_ids) == sorted(user.id for user in users[1:])
+    assert (before.account, before.sentinel, before.erased_before) == (ours, None, False)
+    with Sandbox(users=0, key=KEY) as test:
+        _, _, finding, _ = at_forge(test.url, before)
+    assert (finding.level, finding.said[:8]) == (Level.WARNING, "0 of 3 d")
+    night(engine, sandbox.url)
+    after = account.expected(engine, ours, sentinel=None)
+    assert (list(after.due_ids), after.erased_before) == ([], True)
+    other = Account.of([SUBJECT_KEY], base_url=sandbox.url, api_key="another")
+    assert not account.expected(engine, other, sentinel=None).erased_before
 
 
 def test_what_is_wrong_with_key_path_or_host_is_said(sandbox: Sandbox) -> None:
@@ -185,7 +260,7 @@ def test_forges_clock_is_compared(date: str, said: str) -> None:
         connection.sendall(head.encode() + body)
 
     with raw_server(answer) as url:
-        _, clock = at_forge(url)
+        _, _, clock = at_forge(url)
     assert (clock.level, said in clock.said) == (Level.WARNING, True)
 
 

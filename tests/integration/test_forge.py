@@ -23,6 +23,7 @@ from forge_gdpr.errors import (
 from forge_gdpr.forge.client import FailedTryError, Trail
 from forge_gdpr.forge.erasure import Eraser, Steps
 from forge_gdpr.forge.gate import Halt, HaltedError, Pace
+from forge_gdpr.lifecycle import Reason
 from forge_gdpr.retries import RetryPolicy
 from forge_gdpr.sandbox import Fault, FaultKind, Sandbox, generated_user
 
@@ -287,14 +288,14 @@ def test_logs_go_before_the_account_and_a_look_comes_after(sandbox: Sandbox) -> 
         ("account", 200),
         ("verify", 404),
     ]
-    assert (erasure.verdict, erasure.tries, erasure.still_present) == (Verdict.ERASED, 3, False)
+    assert (erasure.verdict, erasure.tries, erasure.reason) == (Verdict.ERASED, 3, None)
 
 
 def test_a_user_who_is_still_there_is_not_erased(sandbox: Sandbox) -> None:
     sandbox.script(Fault(kind=FaultKind.STATUS, status=204, method="DELETE"))
     with client(sandbox.url) as forge:
         erasure = Eraser(forge, Steps(verify=True)).erase(ADA.id)
-    assert (erasure.verdict, erasure.still_present) == (Verdict.UNEXPECTED, True)
+    assert (erasure.verdict, erasure.reason) == (Verdict.UNEXPECTED, Reason.STILL_PRESENT)
 
 
 def test_logs_that_stay_keep_the_account(sandbox: Sandbox) -> None:

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 from sqlalchemy import select
 from world import SUBJECT_KEY, fetch, insert
 
+from forge_gdpr.absence import Account
 from forge_gdpr.answers import Verdict
 from forge_gdpr.audit.verify import verify
 from forge_gdpr.database.engine import reading, writing
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
     from forge_gdpr.queue.claims import Claimed
 
+ACCOUNT: Final = Account.of([SUBJECT_KEY], base_url="http://127.0.0.1/", api_key="key")
 START: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LEASE_S: Final = 100.0
 MAX_ATTEMPTS: Final = 5
@@ -204,7 +206,7 @@ class Nights(RuleBasedStateMachine):
         number = len(self.model)
         received_at, not_before = self.now - timedelta(days=days_ago), None
         row: Row = {
-            "forge_user_id": f"user{number}",
+            "forge_user_id": f"{number:024x}",
             "received_at": received_at.isoformat(),
             "status": status,
         }
@@ -257,6 +259,7 @@ class Nights(RuleBasedStateMachine):
             subject_key=SUBJECT_KEY,
             lease_s=LEASE_S,
             max_attempts=MAX_ATTEMPTS,
+            account=ACCOUNT,
         )
         opening.open_run(self.engine, clock, rules, LIMITS, version="0")
         recorder = Recorder(self.engine, clock, rules, Tally())
@@ -514,6 +517,8 @@ class Nights(RuleBasedStateMachine):
             return
         row |= FREE | {"status": given.status}
         if not given.counts:
+            # Nobody's fault, and yet a mark: the next run knows that Forge failed here.
+            row["status_reason"] = outcome if outcome == "transient" else None
             return
         row["attempts"] += 1
         if given.status == "done":

@@ -177,8 +177,8 @@ def test_an_unknown_regime_becomes_the_one_with_the_earliest_date(
 
 
 def test_who_can_not_be_asked_for_stops_all(engine: Engine, sandbox: Sandbox) -> None:
-    """An id of Forge's that could change a URL: it was never sent, so only a made-up record."""
-    odd = User(id="../x", name="Odd", email="odd@example.org")
+    """An id of Forge's that does not look like one: never sent, so only a made-up record has it."""
+    odd = User(id="4711", name="Odd", email="odd@example.org")
     sandbox.add(odd)
     entry = Entry(
         event=EventName.REQUEST_CLOSED,
@@ -189,7 +189,7 @@ def test_who_can_not_be_asked_for_stops_all(engine: Engine, sandbox: Sandbox) ->
     )
     with writing(engine) as connection:
         append_main(connection, [entry], at=now(connection))
-    with pytest.raises(NotFoundError, match=r"request 7 can't be repeated: wrong user id: .* URL"):
+    with pytest.raises(NotFoundError, match="request 7 can't be repeated: wrong user id: "):
         replay(engine, sandbox)
     assert fetch(engine, STATUSES) == []
 

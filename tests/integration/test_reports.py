@@ -461,7 +461,7 @@ def test_a_night_that_was_really_run_is_counted(engine: Engine, sandbox: Sandbox
     insert(
         engine,
         {"forge_user_id": generated_user(0).id},
-        {"forge_user_id": "nobody"},
+        {"forge_user_id": "0" * 24},
         {"email": "not@there.example"},
     )
     before = datetime.now(UTC).date()

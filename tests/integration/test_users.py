@@ -16,13 +16,16 @@ from world import KEY, Program, client, make_program, raw_server
 
 from forge_gdpr.errors import ForgeGdprError
 from forge_gdpr.forge.erasure import Eraser, Steps
+from forge_gdpr.forge.looking import Question
 from forge_gdpr.sandbox import Fault, FaultKind, Sandbox, generated_user
 
 if TYPE_CHECKING:
     import socket
     import subprocess
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from forge_gdpr.forge.userlist import ListedUser
 
 ADA = generated_user(0)
 FORGE_ID = "61ab8f99251cba0014437326"
@@ -234,11 +237,23 @@ def test_forges_own_words_are_shown_by_every_command(
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 302, 200])
 def test_a_run_never_hears_forges_own_words(status: int) -> None:
     body = {"message": NAMES_A_PERSON, "error": NAMES_A_PERSON}
+
+    def nobody() -> Callable[[ListedUser], None]:
+        return lambda _user: None
+
     with answering(body, status=status) as (url, _), client(url) as forge:
-        for ask in (forge.list_users, forge.greet, Eraser(forge, Steps()).list_users):
+        eraser = Eraser(forge, Steps())
+        for ask in (
+            forge.list_users,
+            lambda: forge.read_users(nobody),
+            lambda: eraser.read_directory(user_ids=[FORGE_ID], emails=[]),
+        ):
             with pytest.raises(ForgeGdprError) as caught:
                 ask()
             assert "ada" not in str(caught.value)
+        if status not in {401, 403}:
+            sight = eraser.look(Question(absent_ids=[FORGE_ID]))
+            assert "ada" not in f"{sight.no_list} {sight!r}"
 
 
 @pytest.mark.parametrize(
