@@ -15,7 +15,7 @@ from forge_gdpr.pseudonyms import Kind
 from forge_gdpr.queue.holds import unbound
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date, datetime
 
     from sqlalchemy import ColumnElement, Connection
@@ -226,10 +226,11 @@ def named_user_ids(connection: Connection, keys: Sequence[SubjectKey], *, most: 
         row.forge_user_id
         for row in rows
         if row.forge_user_id is not None
-        and (row.subject is None or row.subject in _pseudonyms(row.forge_user_id, keys))
+        and (row.subject is None or row.subject in user_id_pseudonyms(row.forge_user_id, keys))
     ]
 
 
-def _pseudonyms(user_id: str, keys: Sequence[SubjectKey]) -> set[str]:
+def user_id_pseudonyms(user_id: str, keys: Iterable[SubjectKey]) -> set[str]:
+    """Return the subjects that a request has if its asker named this id."""
     forms = {user_id, canonical_user_id(user_id)}
     return {key.subject(Kind.USER_ID, form) for key in keys for form in forms}

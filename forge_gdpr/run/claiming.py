@@ -10,6 +10,7 @@ from forge_gdpr.forge.erasure import Erasure
 from forge_gdpr.identity import Directory, IdRules, Later, Settled, Target, identify
 from forge_gdpr.lifecycle import Outcome
 from forge_gdpr.queue import claims
+from forge_gdpr.queue.backlog import user_id_pseudonyms
 from forge_gdpr.run.recorder import Attempt, Recorder
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class Claimer:
                 user_id=user_id, email=email, directory=self._directory, rules=self._rules
             ):
                 case Target(target_id):
-                    by_email = email if user_id is None else None
+                    by_email = None if self._names_id(request) else email
                     jobs.append(Job(claimed=request, user_id=target_id, email=by_email))
                 case Settled(Outcome.NOT_FOUND_BY_EMAIL) as end:
                     self._absences.put(Attempt(claimed=request, result=end))
@@ -142,6 +143,13 @@ class Claimer:
                     back = Erasure(verdict=None)
                     settled.append(Attempt(claimed=request, result=back, later=True))
         return jobs, settled
+
+    def _names_id(self, request: Claimed) -> bool:
+        """Say whether its asker named the id; else an earlier run found it by the e-mail."""
+        rules = self._recorder.rules
+        keys = {*rules.account.keys, rules.subject_key}
+        user_id = request.forge_user_id
+        return user_id is not None and request.subject in user_id_pseudonyms(user_id, keys)
 
 
 def _with_user_id(job: Job) -> Job:
