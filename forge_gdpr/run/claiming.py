@@ -133,7 +133,7 @@ class Claimer:
                 user_id=user_id, email=email, directory=self._directory, rules=self._rules
             ):
                 case Target(target_id):
-                    by_email = None if self._names_id(request) else email
+                    by_email = None if email is None or self._names_id(request) else email
                     jobs.append(Job(claimed=request, user_id=target_id, email=by_email))
                 case Settled(Outcome.NOT_FOUND_BY_EMAIL) as end:
                     self._absences.put(Attempt(claimed=request, result=end))
