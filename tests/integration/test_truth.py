@@ -55,6 +55,7 @@ HOLDS_BIND: Final = find_spec("forge_gdpr.queue.holds") is not None
 OTHER_KEY: Final = "key-of-another-account"
 AT_FIRST: Final = 8  #: so many people are at Forge when the first night begins
 PEOPLE: Final = [generated_user(number) for number in range(AT_FIRST + 3)]
+PEOPLE_BY_ID: Final = {person.id: number for number, person in enumerate(PEOPLE)}
 SENTINEL: Final = User(id="5e" * 12, name="Sentinel", email="sentinel@example.org")
 
 
@@ -410,13 +411,14 @@ def closings(engine: Engine, rows: Sequence[Row], ids: Sequence[int], run: int) 
     ]
 
 
-def is_true(closing: Closing, calls: Sequence[Called], *, plan: Night) -> bool:
+def is_true(closing: Closing, calls: Sequence[Called], *, plan: Night, rows: Sequence[Row]) -> bool:
     """Say whether Forge's own word agrees with a closing.
 
     Args:
         closing: of a request.
         calls: of the night that closed it.
         plan: how that night was.
+        rows: all requests.
     """
     user_id, address = closing.user_id, nearly(closing.row.address)
     if closing.outcome == "erased":
@@ -429,7 +431,10 @@ def is_true(closing: Closing, calls: Sequence[Called], *, plan: Night) -> bool:
         return len(free) > 1  # when it was looked up, and when it was looked again
     about = [number for number, c in enumerate(calls) if c.seen.user_id == user_id]
     deletions = [n for n in about if calls[n].seen.method == "DELETE" or plan.verify]
-    last = max(deletions or about, default=-1)
+    # Of two requests for one user nobody can tell which of them a call was made for.
+    person = PEOPLE_BY_ID.get(user_id, -1)
+    namesakes = [row for row in rows if person in {row.user, row.email}]
+    last = (max if len(namesakes) < 2 else min)(deletions or about, default=-1)
     if closing.absence["gone"] == "get":
         return _is_between_sentinels(user_id, calls)
     later = [c for c in calls[last + 1 :] if c.is_list]
@@ -533,7 +538,10 @@ class Story:
 
     def _judge(self, calls: Sequence[Called], plan: Night) -> None:
         for closing in closings(self.engine, self.rows, self.ids, self.runs):
-            assert is_true(closing, calls, plan=plan), (closing, [c.seen for c in calls])
+            assert is_true(closing, calls, plan=plan, rows=self.rows), (
+                closing,
+                [c.seen for c in calls],
+            )
         held = [row for row in self.rows if row.held and HOLDS_BIND]
         for number, call in enumerate(calls):
             if call.is_deletion and call.seen.changed:
