@@ -161,7 +161,10 @@ ODD: list[Any] = [
 
 def test_odd_entries_are_listed_and_counted(tmp_path: Path) -> None:
     done = told(tmp_path, {"data": ODD}, "list", *JSON)
-    said = "5 entries are odd: an id, e-mail or name is missing or no text\n"
+    said = (
+        "5 entries are odd: an id, e-mail or name is missing or no text\n"
+        "this may not be the whole list: 3 of its entries have no usable _id\n"
+    )
     assert (done.returncode, done.stderr) == (0, said)
     assert [tuple(user.values()) for user in json.loads(done.stdout)] == [
         (FORGE_ID, "a@example.org", "Ada"),
@@ -175,6 +178,24 @@ def test_odd_entries_are_listed_and_counted(tmp_path: Path) -> None:
     assert (table.returncode, "\x1b" in table.stdout) == (0, False)
     assert "3 entries are odd" in table.stderr
     assert "1 entry is odd" in told(tmp_path, {"data": ODD[:2]}, "list").stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "hint"),
+    [
+        ({}, ""),
+        ({"total": 1}, ""),
+        ({"total": 2}, "the key total"),
+        ({"next": None}, "the key next"),
+    ],
+)
+def test_a_list_that_may_go_on_is_shown_with_a_word_on_it(
+    tmp_path: Path, more: dict[str, object], hint: str
+) -> None:
+    user = {"_id": FORGE_ID, "email": "a@example.org", "fullName": "Ada"}
+    done = told(tmp_path, {"data": [user]} | more, "list", *JSON)
+    assert (done.returncode, len(json.loads(done.stdout))) == (0, 1)
+    assert (hint in done.stderr) and ("may not be the whole list" in done.stderr) is bool(hint)
 
 
 @pytest.mark.parametrize("words", [("list",), CREATE])
