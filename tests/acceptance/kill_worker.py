@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import event
 from world import AT_ONCE, KEY, SUBJECT_KEY, Warm
 
+from forge_gdpr.absence import Account
 from forge_gdpr.database.engine import engine_of
 from forge_gdpr.errors import DatabaseError
 from forge_gdpr.forge.client import ForgeClient
@@ -130,6 +131,7 @@ def _night(
         batch=batch,
         lease_s=lease_s,
         max_attempts=1000,
+        account=Account.of([SUBJECT_KEY], base_url=base_url, api_key=KEY),
     )
     endpoint = Warm(
         base_url=base_url, api_key=KEY, read_timeout_s=timeout_s, total_timeout_s=timeout_s

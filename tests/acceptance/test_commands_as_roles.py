@@ -169,7 +169,7 @@ def test_a_worker_takes_over_what_a_killed_one_left(
     roled_url: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     ask(roled_url, *({"forge_user_id": user.id} for user in USERS[:3]))
-    ask(roled_url, {"email": USERS[3].email})
+    ask(roled_url, {"email": USERS[3].email}, {"forge_user_id": "0" * 24})
     worker = program_as("worker", roled_url, tmp_path, sandbox)
     sandbox.script(Fault(kind=FaultKind.HANG, method="DELETE", count=None))
     first = worker.start("run", FORGE_GDPR_CONCURRENCY="2")
@@ -190,7 +190,10 @@ def test_a_worker_takes_over_what_a_killed_one_left(
     engine = engine_of(roled_url)
     assert fetch(engine, "SELECT DISTINCT status FROM deletion_requests") == ["done"]
     assert fetch(engine, "SELECT DISTINCT recorded_by FROM audit_events") == [LOGINS["worker"]]
-    assert 'ended":"crashed' in str(fetch(engine, "SELECT body FROM audit_events"))
+    record = str(fetch(engine, "SELECT body FROM audit_events"))
+    assert 'ended":"crashed' in record
+    # Whose account it is stands in the record and in other people's rows: a worker reads both.
+    assert '"absence":{"account":"erased_before"' in record
     engine.dispose()
     auditor = program_as("auditor", roled_url, tmp_path, sandbox)
     verified = auditor.here("audit", "verify")

@@ -168,4 +168,5 @@ def test_a_forge_that_does_not_answer_well_is_no_all_clear(
     sandbox.clear()
     sandbox.script(Fault(kind=FaultKind.STATUS, status=404, count=None))
     lost = program.here("audit", "replay-check")
-    assert (lost.returncode, lost.stdout) == (2, "")
+    assert (lost.returncode, lost.stdout) == (5, "")
+    assert "FORGE_GDPR_BASE_URL" in lost.stderr

@@ -137,7 +137,8 @@ def test_the_canary_stops_a_night_in_which_nothing_succeeds(
     sandbox.script(Fault(kind=FaultKind.STATUS, status=422, method="DELETE", count=None))
     done = program.here("run")
     assert done.returncode == 8
-    assert "the first deletions failed, so the others were not begun" in done.stderr
+    assert "Forge refused the first deletions, so the others were not begun" in done.stderr
+    assert "FORGE_GDPR_CANARY" not in done.stderr  # nobody is advised to disarm a guard
     assert fetch(engine, STATUSES) == ["review"] * 3 + ["pending"] * 7
     assert sum(seen.method == "DELETE" for seen in sandbox.seen) == 3
 

@@ -21,6 +21,7 @@ from forge_gdpr.audit.events import Entry, EventName
 from forge_gdpr.audit.record import append, append_main
 from forge_gdpr.chain import Head, written_time
 from forge_gdpr.database.engine import now, reading, writing
+from forge_gdpr.sandbox import generated_user
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -291,7 +292,7 @@ def test_an_empty_record_has_a_page_that_says_so(program: Program, engine: Engin
 
 
 def test_one_request_is_enough_for_every_plot(program: Program, engine: Engine) -> None:
-    insert(engine, {"forge_user_id": "1" * 24})
+    insert(engine, {"forge_user_id": generated_user(0).id})
     assert program.here("run").returncode == 0
     done = program.here("report", "--output", "html")
     assert (done.returncode, Page(done.stdout).tags["svg"]) == (0, 4)
