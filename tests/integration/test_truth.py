@@ -11,7 +11,7 @@ import json
 import secrets
 import sqlite3
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -35,7 +35,6 @@ from forge_gdpr.sandbox import (
     Fault,
     FaultKind,
     Hint,
-    Paging,
     Sandbox,
     User,
     generated_user,
@@ -53,8 +52,8 @@ if TYPE_CHECKING:
 HOLDS_BIND: Final = find_spec("forge_gdpr.queue.holds") is not None
 
 OTHER_KEY: Final = "key-of-another-account"
-AT_FIRST: Final = 8  #: so many people are at Forge when the first night begins
-PEOPLE: Final = [generated_user(number) for number in range(AT_FIRST + 3)]
+AT_FIRST: Final = 6  #: so many people are at Forge when the first night begins
+PEOPLE: Final = [generated_user(number) for number in range(AT_FIRST + 2)]
 PEOPLE_BY_ID: Final = {person.id: number for number, person in enumerate(PEOPLE)}
 SENTINEL: Final = User(id="5e" * 12, name="Sentinel", email="sentinel@example.org")
 
@@ -114,7 +113,7 @@ class What(StrEnum):
     REMOVE = "remove"  #: somebody else has deleted the person
     MOVE = "move"  #: to an address that nobody had
     TAKE = "take"  #: the other's address is the person's now
-    TWIN = "twin"  #: a new user has the person's address, for the person is gone
+    TWIN = "twin"  #: the person has come again, under another id
     CLEAR = "clear"  #: nothing goes wrong any more
     VANISH = "vanish"  #: a gateway has forgotten its routes
 
@@ -145,7 +144,6 @@ class Night:
     concurrency: int = 4
     batch: int = 100
     list_ignores: frozenset[str] = frozenset()
-    paging: Paging = field(default_factory=Paging)
 
 
 STATUSES: Final = (201, 202, 204, 206, 301, 400, 401, 403, 404, 404, 410, 418, 429, 500, 503, 522)
@@ -240,23 +238,98 @@ rows = st.one_of(
         Row,
         email=people,
         capitals=st.booleans(),
-        shouted=st.sampled_from([False] * 5 + [True]),
+        shouted=st.sampled_from([False] * 3 + [True]),
         held=st.sampled_from([False] * 5 + [True]),
     ),
+    people.map(lambda person: Row(email=person)),
     people.map(lambda person: Row(user=person, email=person)),
     st.builds(Row, user=people, email=people, shouted=st.booleans()),
     st.sampled_from(["undefined", "42", "a/b", "6.15E+23"]).map(lambda junk: Row(junk=junk)),
 )
-changes = st.builds(
+
+
+def fault(kind: FaultKind, method: str | None, path: str | None, **fields: Any) -> Fault:
+    """A fault that lasts."""
+    given: dict[str, Any] = {"kind": kind, "method": method, "path": path, "count": None}
+    return Fault(**given | fields)
+
+
+def refused(method: str | None, path: str | None, status: int = 404, **fields: Any) -> Fault:
+    """An answer that says no."""
+    return fault(FaultKind.STATUS, method, path, status=status, **fields)
+
+
+soon = st.integers(0, 5)
+vanished = st.builds(
+    refused,
+    st.sampled_from(["DELETE", "DELETE", None]),
+    st.sampled_from(["user", None]),
+    st.sampled_from([404, 404, 410]),
+    skip=soon,
+    body=st.sampled_from(BODIES),
+)
+unlisted = st.one_of(
+    st.sampled_from([404, 503]).map(lambda status: refused("GET", "users", status)),
+    st.builds(
+        fault,
+        st.just(FaultKind.PAGE),
+        st.just("GET"),
+        st.just("users"),
+        page_size=st.integers(0, 4),
+        hint=st.sampled_from(HINTS),
+        skip=st.integers(0, 1),
+    ),
+    st.builds(
+        fault,
+        st.just(FaultKind.ODD_ENTRIES),
+        st.just("GET"),
+        st.just("users"),
+        entries=st.sampled_from(ODD_ENTRIES),
+        extra=st.sampled_from([{}, {}, {"took_ms": 3}]),
+    ),
+)
+denied = st.builds(
+    refused,
+    st.just("DELETE"),
+    st.sampled_from(["user", "user", "logs"]),
+    st.sampled_from([200, 200, 200, 202, 403]),
+    skip=soon,
+    body=st.sampled_from(BODIES[3:]),
+)
+lied = st.builds(
+    fault,
+    st.just(FaultKind.LIE),
+    st.just("DELETE"),
+    st.just("user"),
+    user_id=st.one_of(st.none(), people.map(lambda person: PEOPLE[person].id)),
+    skip=soon,
+)
+logless = st.sampled_from([404, 200, 500, 403]).map(lambda s: refused("DELETE", "logs", s))
+#: What goes wrong in a night, together.
+TROUBLES: Final = (
+    st.just(()),
+    vanished.map(lambda one: (one,)),
+    unlisted.map(lambda one: (one,)),
+    st.tuples(unlisted, vanished),
+    denied.map(lambda one: (one,)),
+    lied.map(lambda one: (one,)),
+    logless.map(lambda one: (one,)),
+    st.lists(faults(), min_size=1, max_size=3).map(tuple),
+)
+#: What others do meanwhile; the first call of a night may be for the list.
+meanwhile = st.builds(
+    Change, after=st.integers(0, 4), what=st.sampled_from(What), who=people, other=people
+)
+later = st.builds(
     Change, after=st.integers(0, 20), what=st.sampled_from(What), who=people, other=people
 )
 nights = st.builds(
     Night,
-    faults=st.lists(faults(), max_size=3).map(tuple),
-    changes=st.lists(changes, max_size=4).map(tuple),
-    dies_after=st.one_of(st.none(), st.none(), st.integers(1, 15)),
-    stops_after=st.one_of(st.none(), st.none(), st.none(), st.integers(1, 15)),
-    is_other_account=st.sampled_from([False] * 5 + [True]),
+    faults=st.one_of(*TROUBLES),
+    changes=st.lists(st.one_of(meanwhile, later), max_size=4).map(tuple),
+    dies_after=st.sampled_from([None, None, None, 1, 2, 4, 9]),
+    stops_after=st.sampled_from([None, None, None, None, 3]),
+    is_other_account=st.sampled_from([False] * 6 + [True]),
     has_sentinel=st.booleans(),
     verify=st.booleans(),
     erase_logs=st.sampled_from([False, False, True]),
@@ -295,8 +368,12 @@ class Called:
         return self.seen.method == "GET" and self.seen.target.endswith("/user")
 
     @property
+    def is_of_logs(self) -> bool:
+        return self.seen.method == "DELETE" and self.seen.target.endswith("/logs")
+
+    @property
     def is_deletion(self) -> bool:
-        return self.seen.method == "DELETE" and not self.seen.target.endswith("/logs")
+        return self.seen.method == "DELETE" and not self.is_of_logs
 
     @property
     def is_documented_success(self) -> bool:
@@ -360,7 +437,9 @@ class Forge:
                     users.change(holder, name=holder.name, email=fresh)
                 here = users.find(person.id) or here
                 users.change(here, name=here.name, email=other.email)
-            case What.TWIN if person.email not in holders:
+            case What.TWIN if holders.get(person.email, here) == here:
+                if here is not None:
+                    users.remove(here)
                 users.add(User(id=secrets.token_hex(12), name="Twin", email=person.email))
 
     def _remember(self) -> None:
@@ -422,7 +501,7 @@ def is_true(closing: Closing, calls: Sequence[Called], *, plan: Night, rows: Seq
     """
     user_id, address = closing.user_id, nearly(closing.row.address)
     if closing.outcome == "erased":
-        return any(c.is_documented_success and c.seen.user_id == user_id for c in calls)
+        return _is_erased(user_id, calls, plan)
     if plan.is_other_account:
         return False  # nothing can show that that account is ours
     if closing.outcome == "not_found_by_email":
@@ -442,6 +521,26 @@ def is_true(closing: Closing, calls: Sequence[Called], *, plan: Night, rows: Seq
         user_id not in c.there and (not address or address not in map(nearly, c.there.values()))
         for c in later
     )
+
+
+def _is_erased(user_id: str, calls: Sequence[Called], plan: Night) -> bool:
+    """Say whether Forge answered so, whatever was asked for before and afterwards, too."""
+    mine = [c for c in calls if c.seen.user_id == user_id]
+    erased = [number for number, c in enumerate(mine) if c.is_documented_success]
+    logs = [c.seen for c in mine[: erased[-1]] if c.is_of_logs] if erased else []
+    looks = [c.seen for c in mine[erased[-1] :] if c.seen.method == "GET"] if erased else []
+    return (
+        bool(erased)
+        and (not plan.erase_logs or any(_says_success(seen) for seen in logs))
+        and not (plan.verify and any(s.status == 200 and s.fault is None for s in looks))
+    )
+
+
+def _says_success(seen: Seen) -> bool:
+    """Say whether an answer about logs is a documented one, as far as the log of calls shows."""
+    if seen.fault is FaultKind.STATUS:
+        return seen.status == 204
+    return seen.status == 200
 
 
 def _is_between_sentinels(user_id: str, calls: Sequence[Called]) -> bool:
@@ -631,7 +730,7 @@ def fresh(
 
 
 STORIES: Final = given(
-    rows=st.lists(rows, min_size=1, max_size=12), plans=st.lists(nights, min_size=1, max_size=3)
+    rows=st.lists(rows, min_size=1, max_size=9), plans=st.lists(nights, min_size=1, max_size=2)
 )
 AT_LEISURE: Final = settings(
     deadline=None,
