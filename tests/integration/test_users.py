@@ -195,7 +195,8 @@ def test_a_list_that_may_go_on_is_shown_with_a_word_on_it(
     user = {"_id": FORGE_ID, "email": "a@example.org", "fullName": "Ada"}
     done = told(tmp_path, {"data": [user]} | more, "list", *JSON)
     assert (done.returncode, len(json.loads(done.stdout))) == (0, 1)
-    assert (hint in done.stderr) and ("may not be the whole list" in done.stderr) is bool(hint)
+    assert hint in done.stderr
+    assert ("may not be the whole list" in done.stderr) is bool(hint)
 
 
 @pytest.mark.parametrize("words", [("list",), CREATE])
