@@ -69,16 +69,20 @@ class Absence:
 
 
 def account_proof(
-    *, sentinel: bool | None, erased_before: bool, listed: bool
+    *, users: int | None, sentinel: bool | None, erased_before: bool, listed: bool
 ) -> AccountProof | None:
     """Return what shows that the account is ours; None if nothing does.
 
     Args:
+        users: how many the account has; None if nobody has counted. An account without anybody
+            is nobody's: an empty list is what a new, or a wrong, account answers.
         sentinel: whether the sentinel is in it; None if there is none. One that is missing speaks
             against all else: test and production share a host, and differ by key alone.
         erased_before: this key has erased somebody whom a request of ours named.
         listed: somebody whom another request of ours names is in the account.
     """
+    if users == 0:
+        return None
     match sentinel, erased_before, listed:
         case True, _, _:
             return AccountProof.SENTINEL

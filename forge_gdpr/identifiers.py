@@ -32,7 +32,7 @@ _IGNORABLE: Final = re.compile(
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 
-_FORGE_ID: Final = re.compile(FORGE_ID)
+DEFAULT_PATTERN: Final = re.compile(FORGE_ID)
 _FORGE_ID_DIGITS: Final = 24
 #: Words that programs write where there is nothing, as people know them.
 _NOTHING: Final = {
@@ -112,7 +112,7 @@ def canonical_user_id(user_id: str) -> str:
     The digits of Forge's ids mean the same in upper case. Whatever else a pattern allows may be
     a name in which case matters, so it stays as it is.
     """
-    return user_id.lower() if _FORGE_ID.fullmatch(user_id) else user_id
+    return user_id.lower() if DEFAULT_PATTERN.fullmatch(user_id) else user_id
 
 
 def canonical_email(email: str) -> str | None:
@@ -134,6 +134,13 @@ def canonical_email(email: str) -> str | None:
 def email_fault(email: str) -> str | None:
     """Return why a text is no single mail address, None if it is one. It does not quote it."""
     return _judged(email)[1]
+
+
+def is_readable_email(email: str) -> bool:
+    """Say whether a text of Forge's is one address, shown whole: ``a***@example.org`` is not."""
+    if _SIMPLE_ADDRESS.fullmatch(email):
+        return True  # the rule
+    return "*" not in email and canonical_email(email) is not None
 
 
 def folded_email(email: str) -> str:
@@ -158,7 +165,7 @@ def folded_email(email: str) -> str:
 def user_id_spellings(user_id: str) -> list[str]:
     """Return the forms under which an id may be in the record: today's first, then older ones."""
     canonical = canonical_user_id(user_id)
-    is_forges = _FORGE_ID.fullmatch(user_id) is not None
+    is_forges = DEFAULT_PATTERN.fullmatch(user_id) is not None
     return list(dict.fromkeys([canonical, user_id, user_id.upper() if is_forges else user_id]))
 
 
@@ -288,7 +295,7 @@ def _domain_fault(domain: str, ascii_domain: str | None) -> str | None:
 def _no_single_address(text: str) -> str | None:
     """Return what a text is that is no address, or is one with something around it."""
     if "@" not in text:
-        if _FORGE_ID.fullmatch(text):
+        if DEFAULT_PATTERN.fullmatch(text):
             return "this is a Forge id: put it into `forge_user_id`"
         return "this is not an e-mail address: it has no @"
     if text.casefold().startswith("mailto:"):

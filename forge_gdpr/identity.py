@@ -6,12 +6,11 @@ questions: which id has this e-mail, and does this id have that e-mail.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from forge_gdpr.identifiers import (
-    FORGE_ID,
+    DEFAULT_PATTERN,
     canonical_email,
     canonical_user_id,
     folded_email,
@@ -20,6 +19,7 @@ from forge_gdpr.identifiers import (
 from forge_gdpr.lifecycle import Outcome, Reason
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable
 
 
@@ -47,7 +47,7 @@ class Later:
 class IdRules:
     """What an id must be, and whose is never deleted."""
 
-    pattern: re.Pattern[str] = re.compile(FORGE_ID)
+    pattern: re.Pattern[str] = DEFAULT_PATTERN
     sentinel: str | None = field(default=None, repr=False)
 
     def objection(self, user_id: str) -> Settled | None:

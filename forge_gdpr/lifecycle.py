@@ -124,6 +124,7 @@ class Reason(StrEnum):
     NO_IDENTIFIER = "no_identifier"
     UNKNOWN_STATUS = "unknown_status"
     STILL_PRESENT = "still_present"  #: Forge says that the user is gone, and still has the user
+    ABSENCE_NOT_SHOWN = "absence_not_shown"  #: given back: a 404 that nothing bore out
     LOGS_NOT_ERASED = "logs_not_erased"  #: the account is there, and untouched
     ADDRESS_MOVED = "address_moved"  #: the user who was found by e-mail has another one by now
     SENTINEL = "sentinel"  #: the user that shows that the account is ours is never deleted

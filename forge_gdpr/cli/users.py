@@ -11,9 +11,13 @@ from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import echo_json, echo_table
 from forge_gdpr.cli.parameters import ending, output_option, yes_option
 from forge_gdpr.cli.terminal import confirmed
-from forge_gdpr.errors import ExitCode
+from forge_gdpr.errors import ExitCode, InvalidUserIdError
+from forge_gdpr.identifiers import user_id_fault
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from forge_gdpr.forge.client import ForgeClient
     from forge_gdpr.forge.shapes import Entry
 
 _CODES = (
@@ -55,7 +59,7 @@ def list_users(output: str) -> None:
 @output_option
 def get(user_id: str, output: str) -> None:
     """Show one user and what Forge runs for them."""
-    with wiring.client_for(wiring.settings_with()) as client:
+    with _client_for(user_id) as client:
         user = client.get_user(user_id)
     if output == "json":
         workflows = [
@@ -94,7 +98,7 @@ def create(name: str, email: str, output: str) -> None:
 @output_option
 def update(user_id: str, full_name: str, email: str, output: str) -> None:
     """Change a user's name and e-mail; Forge wants both."""
-    with wiring.client_for(wiring.settings_with()) as client:
+    with _client_for(user_id) as client:
         user = client.update_user(user_id, email=email, full_name=full_name)
     if output == "json":
         echo_json(_as_json(user))
@@ -113,7 +117,7 @@ def delete(user_id: str, yes: bool, output: str) -> None:
     """
     if not confirmed("Delete this user for good, without a record?", yes=yes):
         return
-    with wiring.client_for(wiring.settings_with()) as client:
+    with _client_for(user_id) as client:
         client.delete_user(user_id)
     if output == "json":
         echo_json({"deleted": True, "id": user_id})
@@ -128,7 +132,7 @@ def token(user_id: str, output: str) -> None:
     """Show a token for the Forge modal, and when it expires: after 30 minutes at most."""
     from forge_gdpr.forge.shapes import TOKEN_LIFE, expiry_of
 
-    with wiring.client_for(wiring.settings_with()) as client:
+    with _client_for(user_id) as client:
         asked_at = datetime.now(UTC)
         text = client.token(user_id)
     stated_at = expiry_of(text)
@@ -145,6 +149,17 @@ def token(user_id: str, output: str) -> None:
         )
     elif output != "json":
         click.echo(f"expires at {expires_at}", err=True)
+
+
+@contextmanager
+def _client_for(user_id: str) -> Iterator[ForgeClient]:
+    """Open a client for calls about one user; what is no id is never sent."""
+    settings = wiring.settings_with()
+    fault = user_id_fault(user_id, wiring.id_rules(settings).pattern)
+    if fault is not None:
+        raise InvalidUserIdError(f"wrong user id: {fault}")
+    with wiring.client_for(settings) as client:
+        yield client
 
 
 def _as_json(entry: Entry) -> dict[str, Any]:

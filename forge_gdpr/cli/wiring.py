@@ -284,6 +284,7 @@ def client_for(settings: Settings, gate: Gate | None = None) -> Iterator[ForgeCl
         list_ignores=frozenset(
             key.strip() for key in (settings.list_ignores or "").split(",") if key.strip()
         ),
+        user_id_pattern=re.compile(settings.user_id_pattern),
     )
     with ForgeClient(
         endpoint,

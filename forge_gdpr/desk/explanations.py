@@ -46,6 +46,14 @@ REVIEWS: Final[Mapping[str, str]] = {
     Reason.ADDRESS_MOVED: "the user who had its e-mail has another one by now, so nobody was"
     " deleted: find out who is meant and put the user id into the row, then",
 }
+#: What the last night left on a request that went back as it was.
+_NOTES: Final[Mapping[str, str]] = {
+    Outcome.TRANSIENT: "last time Forge failed at every call",
+    Outcome.REJECTED: "last time Forge refused one after the other",
+    Outcome.UNEXPECTED: "last time Forge refused one after the other",
+    Reason.ABSENCE_NOT_SHOWN: "last time Forge knew no such user, and nothing showed that this was"
+    " true: see 'forge-gdpr doctor'",
+}
 _WAITS: Final[Mapping[str, str]] = {
     Outcome.TRANSIENT: "Forge failed when it was tried last",
     Outcome.ACCEPTED: "Forge accepted the deletion and has not confirmed it yet",
@@ -143,7 +151,8 @@ def _pending(facts: Facts, now: datetime, cool_off_days: int, *, approved_only: 
         return f"waits: it cools off until {_minute(free_at)} (FORGE_GDPR_COOL_OFF_DAYS)"
     if approved_only and facts.approved_by is None:
         return f"waits for approval: 'forge-gdpr requests approve {facts.id}', by somebody else"
-    return "is due: the next 'forge-gdpr run' takes it"
+    last = _NOTES.get(facts.reason or "")
+    return f"is due: the next 'forge-gdpr run' takes it{f' ({last})' if last else ''}"
 
 
 def _minute(at: datetime | None) -> str:

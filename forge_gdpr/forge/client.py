@@ -183,11 +183,11 @@ class ForgeClient:
             KeyRefusedError: 401 or 403.
             HaltedError: no call may be made in this run any more.
         """
-        reader = UserListReader(taker())
+        reader = self._reader(taker())
 
         def feeder() -> Callable[[bytes], bool]:
             nonlocal reader
-            reader = UserListReader(taker(), ignored_keys=self._endpoint.list_ignores)
+            reader = self._reader(taker())
             return lambda chunk: not self.gate.halted and reader.feed(chunk)
 
         reply = self._reply("GET", "user", limit_bytes=LIST_LIMIT_BYTES, feeder=feeder)
@@ -201,6 +201,12 @@ class ForgeClient:
             raise ForgeUnavailableError(str(error)) from None
         raise ForgeUnavailableError(
             f"Forge answers HTTP {reply.status} to GET /user: check FORGE_GDPR_BASE_URL"
+        )
+
+    def _reader(self, take: Callable[[ListedUser], None]) -> UserListReader:
+        endpoint = self._endpoint
+        return UserListReader(
+            take, pattern=endpoint.user_id_pattern, ignored_keys=endpoint.list_ignores
         )
 
     def _tried(
@@ -305,7 +311,7 @@ class ForgeClient:
         reply = self._reply("GET", "user", limit_bytes=LIST_LIMIT_BYTES)
         words = words_in(reply, secret=self._endpoint.api_key)
         entries = entries_in(documented(reply, words=words))
-        reader = UserListReader(lambda _user: None, ignored_keys=self._endpoint.list_ignores)
+        reader = self._reader(lambda _user: None)
         reader.feed(reply.body)
         return entries, reader.result(reply).partial
 
@@ -315,7 +321,12 @@ class ForgeClient:
         Raises:
             NotFoundError: Forge has no such user.
         """
-        return detail_in(self._told("GET", "user", user_id))
+        user = detail_in(self._told("GET", "user", user_id))
+        if str(user.id).lower() != user_id.lower():
+            raise ForgeUnavailableError(
+                "Forge answers with another user than the one that was asked for: ask its support"
+            )
+        return user
 
     def create_user(self, *, name: str, email: str) -> str:
         """Make a user and return the id: ``POST /user``. Never made twice by a retry."""

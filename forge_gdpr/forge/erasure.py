@@ -49,10 +49,6 @@ class Step:
     tries: int
 
 
-#: Statuses of a deletion that did nothing: no answer, and those of an absent user.
-_NOBODY: Final = frozenset({None, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erasure:
     """What one attempt at one user showed."""
@@ -69,10 +65,10 @@ class Erasure:
     def may_have_erased(self) -> bool:
         """Whether a 404 that comes later may be this attempt's own work.
 
-        A clear "there is no such user" has erased nobody.
+        A clear "there is no such user" has erased nobody, nor has a refusal.
         """
         return self.reached or any(
-            step.name == "account" and step.http_status not in _NOBODY for step in self.steps
+            step.name == "account" and _may_have_erased(step.http_status) for step in self.steps
         )
 
     @property
@@ -184,7 +180,8 @@ class Eraser:
     def _asked_for_proof(self) -> bool:
         self._proved = False
         try:
-            self._client.read_users(_nobody)
+            if not self._shows_sentinel():
+                self._client.read_users(_nobody)
         except KeyRefusedError:
             self._client.gate.halt(Halt.KEY_REFUSED)
         except (HaltedError, ForgeGdprError):
@@ -192,6 +189,9 @@ class Eraser:
         else:
             self._proved = True
         return self._proved
+
+    def _shows_sentinel(self) -> bool:
+        return self._sentinel is not None and looking.is_there(self._client, self._sentinel) is True
 
 
 class _Attempt:
@@ -284,6 +284,13 @@ class _Attempt:
 
     def _end(self, verdict: Verdict, reason: Reason) -> None:
         self.erasure = replace(self.erasure, verdict=verdict, reason=reason)
+
+
+def _may_have_erased(status: int | None) -> bool:
+    """Say whether a deletion that was answered so may have been carried out."""
+    if status is None:
+        return False
+    return status // 100 in {2, 5} or status == HTTPStatus.REQUEST_TIMEOUT
 
 
 def _nobody() -> Callable[[ListedUser], None]:

@@ -96,29 +96,12 @@ def look(client: ForgeClient, question: Question, *, sentinel: str | None) -> Si
     )
 
 
-def _one_by_one(client: ForgeClient, ids: Sequence[str], sentinel: str, *, no_list: str) -> Sight:
-    present: set[str] = set()
-    unclear: set[str] = set()
-    there = _is_there(client, sentinel)
-    for start in range(0, len(ids), _GROUP):
-        if there is not True:
-            break
-        group = ids[start : start + _GROUP]
-        seen = {user_id: _is_there(client, user_id) for user_id in group}
-        present |= {user_id for user_id, is_there in seen.items() if is_there}
-        unclear |= {user_id for user_id, is_there in seen.items() if is_there is None}
-        there = _is_there(client, sentinel)
-    return Sight(
-        no_list=no_list,
-        sentinel=there,
-        looked_for=there is True,
-        present=frozenset(present),
-        unclear=frozenset(unclear),
-    )
+def is_there(client: ForgeClient, user_id: str) -> bool | None:
+    """Say whether Forge shows this user; None if its answer says neither.
 
-
-def _is_there(client: ForgeClient, user_id: str) -> bool | None:
-    """Say whether Forge shows this user; None if its answer says neither."""
+    Raises:
+        HaltedError: no call may be made in this run any more.
+    """
     try:
         reply = client.call("GET", "user", user_id)
     except FailedTryError:
@@ -130,3 +113,24 @@ def _is_there(client: ForgeClient, user_id: str) -> bool | None:
             return False
         case _:
             return None
+
+
+def _one_by_one(client: ForgeClient, ids: Sequence[str], sentinel: str, *, no_list: str) -> Sight:
+    present: set[str] = set()
+    unclear: set[str] = set()
+    there = is_there(client, sentinel)
+    for start in range(0, len(ids), _GROUP):
+        if there is not True:
+            break
+        group = ids[start : start + _GROUP]
+        seen = {user_id: is_there(client, user_id) for user_id in group}
+        present |= {user_id for user_id, is_there in seen.items() if is_there}
+        unclear |= {user_id for user_id, is_there in seen.items() if is_there is None}
+        there = is_there(client, sentinel)
+    return Sight(
+        no_list=no_list,
+        sentinel=there,
+        looked_for=there is True,
+        present=frozenset(present),
+        unclear=frozenset(unclear),
+    )

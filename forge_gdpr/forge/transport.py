@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import ssl
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ from forge_gdpr.forge.causes import Failure, failure_of, is_proxys, phrase
 from forge_gdpr.forge.codings import UnreadableBodyError, decoded
 from forge_gdpr.forge.deadlines import DeadlineWatch, Watched
 from forge_gdpr.forge.expiry import expires_at
-from forge_gdpr.identifiers import is_safe_user_id
+from forge_gdpr.identifiers import DEFAULT_PATTERN, is_safe_user_id
 
 if TYPE_CHECKING:
     import socket
@@ -43,8 +44,10 @@ BODY_LIMIT_BYTES: Final = 64 * 1024
 LIST_LIMIT_BYTES: Final = 512 * 1024 * 1024
 #: And it may take its time: at 1 MB a second a million users take 100 s.
 LIST_TIMEOUT_S: Final = 900.0
-#: Headers that say that an answer is a part (RFC 9110 §14.4, RFC 8288 §3).
-_PARTIAL_HEADERS: Final = ("Link", "Content-Range")
+#: Headers that say that an answer is a part (RFC 9110 §14.4, RFC 8288 §3), or that it may be one.
+_PARTIAL_HEADER: Final = re.compile(
+    r"link|content-range|x-.*(?:next|page|pagination|cursor|total|more).*", re.IGNORECASE
+)
 _CHUNK_BYTES: Final = 64 * 1024
 _ENCODING: Final = "Content-Encoding"
 
@@ -80,6 +83,7 @@ class Endpoint:
     proxy: str | None = field(default=None, repr=False)
     ca_file: str | None = None
     list_ignores: frozenset[str] = frozenset()  #: keys beside ``data`` that hint at nothing
+    user_id_pattern: re.Pattern[str] = DEFAULT_PATTERN
 
     def tls_context(self) -> ssl.SSLContext:
         """Return the TLS settings that all workers share.
@@ -309,7 +313,8 @@ class Transport:
 
     def _wire(self, response: Response) -> Iterator[bytes]:
         """Yield the body of an answer as it was sent."""
-        while chunk := response.raw.read(_CHUNK_BYTES, decode_content=False):
+        # What has arrived, not a full chunk: a list that drips must not outlast a halt.
+        while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
             yield chunk
             self._check_time()
         self._check_time()  # the watch shut the socket down: this looks like the body's end
@@ -395,4 +400,5 @@ def _partial(response: Response) -> str | None:
     """Return what in an answer's head says that it is a part."""
     if response.status_code == HTTPStatus.PARTIAL_CONTENT:
         return "status 206"
-    return next((f"a {h} header" for h in _PARTIAL_HEADERS if h in response.headers), None)
+    names = (name for name in response.headers if _PARTIAL_HEADER.fullmatch(name))
+    return next((f"a {name.title()} header" for name in names), None)

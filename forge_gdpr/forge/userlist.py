@@ -8,6 +8,7 @@ list, so anything that hints at more makes it a part: another key beside ``data`
 
 from __future__ import annotations
 
+import re
 from array import array
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import ijson
 
 from forge_gdpr.errors import ForgeUnavailableError
-from forge_gdpr.identifiers import is_safe_user_id
+from forge_gdpr.identifiers import DEFAULT_PATTERN, is_readable_email, user_id_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _COUNTS: Final = frozenset({"total", "count", "totalCount", "total_count"})
 #: No documented answer is nested more deeply than four levels.
 _DEEPEST: Final = 64
+#: A key that is shown: no id, no address, no number is one.
+_NAME: Final = re.compile(r"[A-Za-z_$][A-Za-z_$-]{0,39}")
 _FIELDS: Final = frozenset({"_id", "email", "fullName"})
 
 
@@ -35,7 +38,7 @@ class ListedUser:
     """A user as the list shows it. Not shown in a ``repr``: it is a person."""
 
     id: str = field(repr=False)
-    email: str | None = field(repr=False)  #: None: the entry has none that can be read
+    email: str | None = field(repr=False)  #: None: the entry has none; it may be no address
     full_name: str | None = field(repr=False)
 
 
@@ -44,7 +47,7 @@ class UserList:
     """What a list was, when it had arrived."""
 
     users: int  #: entries with an id
-    without_email: int  #: of these, how many show no address
+    without_email: int  #: of these, how many show no address that can be read
     without_id: int  #: entries that are no user
     partial: str | None  #: why it is no whole list; None: it is one
     date: str | None  #: of the answer, by its own clock
@@ -65,16 +68,23 @@ class UserListReader:
     """Takes the bytes of one answer and hands on each user. For one try of one call."""
 
     def __init__(
-        self, take: Callable[[ListedUser], None], *, ignored_keys: Collection[str] = ()
+        self,
+        take: Callable[[ListedUser], None],
+        *,
+        pattern: re.Pattern[str] = DEFAULT_PATTERN,
+        ignored_keys: Collection[str] = (),
     ) -> None:
         """Start before the first byte.
 
         Args:
             take: is given each user. What it was given before the list proves to be partial or
                 broken is to be forgotten.
+            pattern: what an id looks like (USER_ID_PATTERN): ids in another form can't be compared
+                with those of requests.
             ignored_keys: keys beside ``data`` that say nothing about more pages (LIST_IGNORES).
         """
         self._take = take
+        self._pattern = pattern
         self._ignored = frozenset(ignored_keys)
         self._events: Any = ijson.sendable_list()
         self._parser: Any = ijson.basic_parse_coro(self._events)
@@ -125,8 +135,8 @@ class UserListReader:
                 self._parser.send(chunk)
             else:
                 self._parser.close()
-        except (ijson.JSONError, UnicodeDecodeError):
-            self._broken = "no JSON"
+        except (ijson.JSONError, ValueError, ArithmeticError, SystemError):
+            self._broken = "no JSON that can be read"  # numbers of thousands of digits, too
             return
         for event, value in self._events:
             self._note(event, value)
@@ -187,11 +197,12 @@ class UserListReader:
 
     def _finish_entry(self) -> None:
         user_id, email = self._entry.get("_id"), self._entry.get("email")
-        if user_id is None or not is_safe_user_id(user_id) or self._twice:
+        if user_id is None or user_id_fault(user_id, self._pattern) is not None or self._twice:
             self._without_id += 1
             return
         if email is None or not email.strip():
             email = None
+        if email is None or not is_readable_email(email):
             self._without_email += 1
         self._users += 1
         self._hashes.append(hash(user_id.lower()))
@@ -208,10 +219,7 @@ class UserListReader:
         for key, value in self._keys.items():
             if key == "data" or key in self._ignored or self._states_wholeness(key, value):
                 continue
-            return (
-                f"it has the key {_shown(key)} beside data, which may mean that there is more (once"
-                f" you know that it does not: FORGE_GDPR_LIST_IGNORES={_shown(key)})"
-            )
+            return _hint(key)
         return None
 
     def _states_wholeness(self, key: str, value: object) -> bool:
@@ -223,7 +231,11 @@ class UserListReader:
         return any(a == b for a, b in pairwise(ordered))
 
 
-def _shown(key: str) -> str:
-    """Return a key of a foreign answer so that it can't do harm in a message."""
-    plain = "".join(c if c.isalnum() or c in "_-.$" else "?" for c in key)
-    return plain[:40] or "''"
+def _hint(key: str) -> str:
+    """Say which key may mean that there is more; what does not look like a name is data."""
+    if _NAME.fullmatch(key) is None:
+        return "it has a key beside data that is no name, which may mean that there is more"
+    return (
+        f"it has the key {key} beside data, which may mean that there is more (once you know that"
+        f" it does not: FORGE_GDPR_LIST_IGNORES={key})"
+    )

@@ -118,7 +118,7 @@ class Absences:
         """Judge all who wait by what was seen after the last answer about them."""
         waiting, self._waiting = self._waiting, []
         if not sight.paths_work:
-            back = [given_back(attempt) for attempt in waiting]
+            back = [_unshown(attempt) for attempt in waiting]
             return Settlement(attempts=back, halt=Halt.UNPROVED, cause=sight.no_list)
         judged: list[Attempt] = []
         absent: list[Attempt] = []
@@ -134,7 +134,7 @@ class Absences:
             return Settlement(attempts=judged, present=present)
         proof = self._proof(sight) or self._expectation(len(absent))
         if proof is None:
-            back = [given_back(attempt) for attempt in absent]
+            back = [_unshown(attempt) for attempt in absent]
             return Settlement(
                 attempts=[*judged, *back],
                 present=present,
@@ -161,7 +161,7 @@ class Absences:
                 return replace(attempt, result=present)
             if user_id in sight.unclear:
                 self.unseen = "Forge gave no clear answer for some users who may be absent"
-                return given_back(attempt, later=True)
+                return _unshown(attempt, later=True)
         address = canonical_email(claimed.email or "")
         if address is None:
             return None
@@ -173,7 +173,7 @@ class Absences:
         if directory is None:
             self.unseen = "without Forge's list nobody can say that an address is not in it"
         elif directory.near(address):
-            pass  # somebody has it by now: the next run finds out who
+            return given_back(attempt, later=True)  # the next run finds out who has it by now
         elif isinstance(attempt.result, Erasure) or not directory.without_email:
             return None
         else:
@@ -181,11 +181,12 @@ class Absences:
                 f"Forge's list shows no address for {directory.without_email} of its"
                 f" {directory.users} users, so nobody can say that an address is not in it"
             )
-        return given_back(attempt, later=True)
+        return _unshown(attempt, later=True)
 
     def _proof(self, sight: Sight) -> AccountProof | None:
         listed = frozenset() if sight.directory is None else sight.directory.listed()
         return account_proof(
+            users=None if sight.directory is None else sight.directory.users,
             sentinel=sight.sentinel,
             erased_before=self._account_is_known or self._has_erased(),
             listed=not self._named_ids.isdisjoint(listed),
@@ -230,11 +231,16 @@ class Absences:
         )
 
 
-def given_back(attempt: Attempt, *, later: bool = False) -> Attempt:
-    """Return an attempt that says nothing: its request goes back as it was."""
+def given_back(attempt: Attempt, *, later: bool = False, note: Reason | None = None) -> Attempt:
+    """Return an attempt that says nothing: its request goes back as it was, but for a note."""
     result = attempt.result
     back = replace(result, verdict=None) if isinstance(result, Erasure) else Erasure(verdict=None)
-    return replace(attempt, result=back, later=later)
+    return replace(attempt, result=back, later=later, note=note)
+
+
+def _unshown(attempt: Attempt, *, later: bool = False) -> Attempt:
+    """Return an attempt that goes back because nothing bore the 404 out; others go first."""
+    return given_back(attempt, later=later, note=Reason.ABSENCE_NOT_SHOWN)
 
 
 def _is_by_id(attempt: Attempt) -> bool:

@@ -58,22 +58,14 @@ class Claimer:
         self._batch = batch
         self._directory = directory
         self._planned = None if limits.plan is None else list(limits.plan.ids)
+        self._untried = self._planned is None  # only those at which nothing has failed yet
         self.exhausted = False  #: nothing more is claimed
-
-    def claim_first(self) -> list[Job]:
-        """Claim one request for the canary: if there is one, one that has not failed before.
-
-        So a few that always fail, at the front of the queue, stop no second night.
-        """
-        if self._planned is None and (self._limits.limit or 1) > self._recorder.tally.claimed:
-            jobs, count = self._claimed(1, None, untried=True)
-            if count:
-                self._recorder.tally.claimed += count
-                return jobs
-        return self.claim(1)
 
     def claim(self, most: int | None = None) -> list[Job]:
         """Claim the next requests; when this returns, their intents are committed.
+
+        First those at which nothing has failed yet, then the others: so a few that always fail,
+        at the front of the queue, stop no second night.
 
         Args:
             most: at most so many; None: a batch.
@@ -88,7 +80,10 @@ class Claimer:
         among = self._next_of_the_plan(wanted)
         jobs, count = self._claimed(wanted, among)
         tally.claimed += count
-        self.exhausted = not self._planned if among is not None else count < wanted
+        if among is not None:
+            self.exhausted = not self._planned
+        elif count < wanted:
+            self.exhausted, self._untried = not self._untried, False
         return jobs
 
     def _next_of_the_plan(self, wanted: int) -> list[int] | None:
@@ -97,9 +92,7 @@ class Claimer:
         among, self._planned = self._planned[:wanted], self._planned[wanted:]
         return among
 
-    def _claimed(
-        self, most: int, among: list[int] | None, *, untried: bool = False
-    ) -> tuple[list[Job], int]:
+    def _claimed(self, most: int, among: list[int] | None) -> tuple[list[Job], int]:
         recorder = self._recorder
         with recorder.transaction() as connection:
             now = recorder.clock.now()
@@ -112,7 +105,7 @@ class Claimer:
                 now=now,
                 with_email=self._directory is not None,
                 among=among,
-                untried=untried,
+                untried=self._untried,
             )
             recorder.append(connection, [recorder.started(one) for one in claimed])
             jobs, settled = self._identified(claimed)
@@ -136,7 +129,7 @@ class Claimer:
                     by_email = None if email is None or self._names_id(request) else email
                     jobs.append(Job(claimed=request, user_id=target_id, email=by_email))
                 case Settled(Outcome.NOT_FOUND_BY_EMAIL) as end:
-                    self._absences.put(Attempt(claimed=request, result=end))
+                    self._absences.put(Attempt(claimed=request, result=end, by_email=True))
                 case Settled() as end:
                     settled.append(Attempt(claimed=request, result=end))
                 case Later():

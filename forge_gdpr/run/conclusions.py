@@ -65,6 +65,7 @@ def conclude(
     *,
     counts: bool,
     later: bool = False,
+    note: Reason | None = None,
     now: datetime,
     opened_at: datetime,
     max_attempts: int,
@@ -79,6 +80,7 @@ def conclude(
         counts: False if what went wrong is nobody's fault (a dead host, a stop): the request
             goes back as it was, with a note if Forge failed.
         later: what goes back is put off beyond this run.
+        note: what is left on it then.
         now: the moment of the answer.
         opened_at: of the run; what is put off is put off beyond it.
         max_attempts: after so many, a person looks.
@@ -91,7 +93,7 @@ def conclude(
             id=claimed.id,
             fence=claimed.fence,
             event=Event.GIVEN_BACK,
-            reason=outcome if outcome in _NOTED else None,
+            reason=note or (outcome if outcome in _NOTED else None),
             attempts=claimed.attempts,
             next_attempt_at=_after_this_run(now, opened_at) if later else None,
         )

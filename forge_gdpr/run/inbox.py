@@ -91,11 +91,17 @@ class Inbox:
         """Say whose fault the last failures were, and write all that is left."""
         self._settle_refusals()
         failures = [suspect.attempt for suspect in self._failures]
-        if not self._has_worked and not all(map(_was_put_off, failures)):
+        if failures and not self._has_worked:
             reached = any(map(_was_reached, failures))
             self._gate.halt(Halt.OUTAGE if reached else Halt.UNREACHABLE)
         whole = self._gate.halt_reason not in {None, Halt.SIGNAL}
-        self.keep([replace(attempt, counts=not whole) for attempt in failures])
+        outage = self._gate.halt_reason is Halt.OUTAGE
+        self.keep(
+            [
+                replace(attempt, counts=not whole or (outage and _was_put_off(attempt)))
+                for attempt in failures
+            ]
+        )
         self._failures = []
         self._write()
 
@@ -130,7 +136,7 @@ class Inbox:
 
 
 def _was_put_off(attempt: Attempt) -> bool:
-    """Say whether Forge works, and wants to be asked later: that is no outage."""
+    """Say whether Forge itself wants to be asked later: so long the request is put off."""
     result = attempt.result
     return (
         isinstance(result, Erasure)

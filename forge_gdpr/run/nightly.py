@@ -273,10 +273,10 @@ class _Night:
         self._finish()
 
     def _take(self, job: Job, erasure: Erasure, began: int) -> None:
-        attempt = Attempt(claimed=job.claimed, result=erasure)
+        attempt = Attempt(claimed=job.claimed, result=erasure, by_email=job.email is not None)
         self._tally.calls += erasure.tries
         self._canary.note(erasure)
-        if erasure.verdict is Verdict.ERASED:
+        if erasure.verdict is Verdict.ERASED and not attempt.by_email:
             self._absences.note_erasure()
         if erasure.verdict is not Verdict.ABSENT:
             self._inbox.put(attempt, began=began)
@@ -315,7 +315,7 @@ class _Night:
             return
         waiting = outstanding + len(ready)
         if not self._canary.is_over:
-            ready += claimer.claim_first() if waiting == 0 else []
+            ready += claimer.claim(1) if waiting == 0 else []
         elif waiting <= self._low_water:
             ready += claimer.claim()
 

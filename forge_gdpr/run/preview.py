@@ -179,6 +179,7 @@ class _Asked:
             named=len(self.due_ids),
             here=sum(user_id in directory for user_id in self.due_ids),
             proof=account_proof(
+                users=directory.users,
                 sentinel=None if sentinel is None else sentinel in directory,
                 erased_before=self.erased_before,
                 listed=any(user_id in directory for user_id in self.named),

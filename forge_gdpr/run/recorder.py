@@ -19,7 +19,7 @@ from forge_gdpr.database.tables import runs
 from forge_gdpr.errors import DatabaseError
 from forge_gdpr.forge.erasure import Erasure
 from forge_gdpr.lifecycle import Outcome, Status
-from forge_gdpr.pseudonyms import aliases
+from forge_gdpr.pseudonyms import Kind, aliases, pseudonyms
 from forge_gdpr.queue import claims
 from forge_gdpr.queue.admission import public_reference
 from forge_gdpr.run.conclusions import Conclusion, conclude, outcome_of
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from forge_gdpr.checkpoints import SigningKey
     from forge_gdpr.deadlines import LegalClock
     from forge_gdpr.identity import Settled
+    from forge_gdpr.lifecycle import Reason
     from forge_gdpr.pseudonyms import SubjectKey
     from forge_gdpr.queue.claims import Claimed
     from forge_gdpr.run.clock import Clock
@@ -51,6 +52,8 @@ class Attempt:
     result: Erasure | Settled
     counts: bool = True
     later: bool = False  #: if it is given back, this run does not take it again
+    by_email: bool = False  #: the request did not name the id: it was found by e-mail
+    note: Reason | None = None  #: left on a request that is given back
     absence: Absence | None = None  #: by what it was shown that the person is not at Forge
 
 
@@ -152,7 +155,8 @@ class Recorder:
         if isinstance(result, Erasure):
             past = known.get(claimed.id, Past())
             # This attempt is among the unfinished; another one may have reached Forge.
-            outcome = outcome_of(result, reached_before=past.reached or past.unfinished > 1)
+            reached = past.reached or past.unfinished > 1
+            outcome = outcome_of(result, reached_before=reached and self._is_same(claimed))
             reason = result.reason
             asked_s = result.retry_after_s
         else:
@@ -162,11 +166,27 @@ class Recorder:
             outcome,
             counts=attempt.counts,
             later=attempt.later,
+            note=attempt.note,
             now=self.clock.now(),
             opened_at=self.clock.opened_at,
             max_attempts=rules.max_attempts,
             reason=reason,
             retry_after_s=asked_s,
+        )
+
+    def _is_same(self, claimed: Claimed) -> bool:
+        """Say whether the request is still about the person of its earlier attempts.
+
+        Whoever corrects the row since it was admitted means somebody else, for whom nothing was
+        ever sent.
+        """
+        identifiers = ((Kind.USER_ID, claimed.forge_user_id), (Kind.EMAIL, claimed.email))
+        keys = {*self.rules.account.keys, self.rules.subject_key}
+        return any(
+            claimed.subject in pseudonyms(key, kind, identifier)
+            for kind, identifier in identifiers
+            if identifier
+            for key in keys
         )
 
     def _entry(
@@ -234,6 +254,7 @@ class Recorder:
             details["absence"] = attempt.absence.as_json()
         if conclusion.outcome is Outcome.ERASED:
             details["account"] = self.rules.account.fingerprint
+            details["named"] = "email" if attempt.by_email else "id"
         return self._entry(EventName.REQUEST_CLOSED, attempt, conclusion, details)
 
     def _count(self, conclusion: Conclusion) -> None:

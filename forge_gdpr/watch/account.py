@@ -115,6 +115,7 @@ def _account(directory: Directory, expectation: Expected) -> Finding:
     """Say whether anything shows that the account is ours."""
     sentinel = expectation.sentinel
     proof = account_proof(
+        users=directory.users,
         sentinel=None if sentinel is None else sentinel in directory,
         erased_before=expectation.erased_before,
         listed=any(user_id in directory for user_id in expectation.named_ids),
