@@ -84,7 +84,7 @@ def told(text: str) -> str:
     text = re.sub(r"\b[0-9a-f]{64}\b", "<hash>", text)
     text = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?([+]00:00)?", "<time>", text)
     text = re.sub(r"20(?!99)\d\d-\d\d-\d\d", "<date>", text)
-    text = re.sub(r"(subject key +)[0-9a-f]{8}", r"\1<key id>", text)
+    text = re.sub(r"(subject key +|\(key )[0-9a-f]{8}", r"\1<key id>", text)
     text = re.sub(r"[\d,.]+ GiB free|\d+ s from", "<n>", text)
     text = re.sub(r"in \d+\.\d s \(\d+\.\d requests", "in <n> s (<n> requests", text)
     text = re.sub(r" {2,}", "  ", re.sub(r"[─━]+", "─", text))
