@@ -31,6 +31,20 @@ _DEEPEST: Final = 64
 #: A key that is shown: no id, no address, no number is one.
 _NAME: Final = re.compile(r"[A-Za-z_$][A-Za-z_$-]{0,39}")
 _FIELDS: Final = frozenset({"_id", "email", "fullName"})
+#: What the parser raises: no JSON, no UTF-8, or a number that Python can't hold. For an integer of
+#: more than 4300 digits that is a `SystemError`, and half an event.
+_UNPARSABLE: Final = (ijson.JSONError, ValueError, ArithmeticError, SystemError)
+#: What a backslash begins. A name that was cut in the midst of an emoji has half of a pair, of
+#: which the parser makes a question mark, or no UTF-8.
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB]HH\\u[dD][c-fC-F]HH"
+    rb"|(?P<unfinished>(?:u[dD][89abAB]HH(?:\\(?:uH{0,3})?)?|uH{0,3})?\Z)"
+    rb"|(?P<half>u[dD][89a-fA-F]HH)"
+    rb"|.)".replace(b"H", b"[0-9a-fA-F]"),
+    re.DOTALL,
+)
+#: Stands for half a pair: a noncharacter, which is in no id and in no address.
+_NO_CHARACTER: Final = rb"\uffff"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +110,17 @@ class UserListReader:
         self._keys: dict[str, object] = {}
         self._hashes = array("q")
         self._users = self._without_email = self._without_id = 0
+        self._unfinished = b""  # an escape whose end has not arrived
+        self._quotes = 0  # so many begin or end a text
         self._broken: str | None = None  # why this is no answer of Forge's
 
     def feed(self, chunk: bytes) -> bool:
         """Read on; False: what comes is not needed any more, for this is no list."""
-        self._parse(chunk)
+        chunk, self._unfinished = self._unfinished + chunk, b""
+        chunk = _ESCAPE.sub(self._mended, chunk)
+        self._quotes += chunk.count(b'"')
+        if chunk:  # nothing would mean the end to the parser
+            self._parse(chunk)
         return self._broken is None
 
     def result(self, reply: Reply) -> UserList:
@@ -111,7 +131,9 @@ class UserListReader:
         """
         if reply.unreadable:
             self._broken = "it can't be decoded"
-        if not reply.cut:
+        elif self._unfinished or self._quotes % 2:  # the parser overlooks a text without end
+            self._broken = self._broken or "no JSON"
+        elif not reply.cut:
             self._parse(b"")
         if reply.cut or self._broken is not None or "data" not in self._keys:
             raise ForgeUnavailableError(
@@ -127,6 +149,18 @@ class UserListReader:
             date=reply.date,
         )
 
+    def _mended(self, escape: re.Match[bytes]) -> bytes:
+        """Return an escape as the parser understands it; nothing while its end is missing."""
+        match escape.lastgroup:
+            case "unfinished":
+                self._unfinished = escape[0]
+                return b""
+            case "half":
+                return _NO_CHARACTER
+            case _:
+                self._quotes -= escape[0].count(b'"')
+                return escape[0]
+
     def _parse(self, chunk: bytes) -> None:
         if self._broken is not None:
             return
@@ -135,8 +169,8 @@ class UserListReader:
                 self._parser.send(chunk)
             else:
                 self._parser.close()
-        except (ijson.JSONError, ValueError, ArithmeticError, SystemError):
-            self._broken = "no JSON that can be read"  # numbers of thousands of digits, too
+        except _UNPARSABLE:  # and what is in the list of events now is not to be touched
+            self._broken = "no JSON"
             return
         for event, value in self._events:
             self._note(event, value)
@@ -144,6 +178,8 @@ class UserListReader:
 
     def _note(self, event: str, value: object) -> None:
         """Follow the answer: level 1 is the outermost object, 2 its data, 3 an entry."""
+        if self._broken is not None:
+            return  # the first fault is the one to be named
         match event:
             case "start_map" | "start_array":
                 self._opened(event)
