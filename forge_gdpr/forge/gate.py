@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from forge_gdpr.answers import EQUAL_REFUSALS
+from forge_gdpr.answers import EQUAL_REFUSALS, REFUSALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,6 +141,8 @@ class Gate:
         A row of equal refusals halts the run: what is refused to everybody is no person's fault.
         """
         with self._lock:
+            if self.halted:
+                return  # what was in flight changes nothing about why
             self._refusals = self._refusals + 1 if refusal == self._refusal else 1
             self._refusal = refusal
             if refusal is not None and self._refusals == self._pace.equal_refusals:
@@ -154,7 +156,9 @@ class Gate:
         """
         with self._lock:
             if self.halt_reason is Halt.REFUSALS and self._refusal is not None:
-                return f"{self._refusals} calls in a row ended in HTTP {self._refusal[1]}"
+                name, status = self._refusal
+                how = f"HTTP {status}" if name in REFUSALS else name
+                return f"{self._refusals} calls in a row ended in {how}"
             if self.halt_reason not in _FAILURES or not self.causes:
                 return None
             cause, count = self.causes.most_common(1)[0]

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,16 @@ import pytest
 from builders import Hands
 from structlog.testing import capture_logs
 
+from forge_gdpr.answers import EQUAL_REFUSALS
 from forge_gdpr.forge.gate import Gate, Halt, HaltedError, Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 FOUR_A_SECOND = Pace(rate=4.0)
+CAUSE = "HTTP 503"
+#: What was refused, as `Erasure.refusal` says it.
+FORBIDDEN, LOCKED, PAGE = ("forbidden", 403), ("rejected", 423), ("unexpected", 200)
 OPENED = {"event": "breaker.opened", "log_level": "warning", "failures": 3}
 
 
@@ -43,7 +48,8 @@ class QuickGate(Gate):
 def test_a_gate_is_open_and_unproved_at_first() -> None:
     gate = Gate(Pace(), monotonic=Hands())
     assert (gate.halted, gate.halt_reason, gate.has_answered) == (False, None, False)
-    assert Pace() == Pace(rate=0.0, breaker=20)
+    assert (gate.causes, gate.cause(3)) == (Counter(), None)
+    assert Pace() == Pace(rate=0.0, breaker=20, equal_refusals=10)
 
 
 def test_the_halts_have_their_names() -> None:
@@ -52,7 +58,11 @@ def test_the_halts_have_their_names() -> None:
         "key_refused",
         "breaker",
         "unreachable",
+        "outage",
+        "refusals",
+        "unseen",
         "unproved",
+        "account",
         "certificate",
         "directory",
         "canary",
@@ -197,38 +207,38 @@ def test_no_time_is_no_wait(seconds: float) -> None:
 def test_so_many_failures_in_a_row_halt_the_run() -> None:
     gate = Gate(Pace(breaker=3), monotonic=Hands())
     with capture_logs() as logs:
-        gate.failed()
-        gate.failed()
+        gate.failed(CAUSE)
+        gate.failed(CAUSE)
         assert (gate.halted, logs) == (False, [])
-        gate.failed()
+        gate.failed(CAUSE)
     assert (gate.halted, gate.halt_reason, logs) == (True, Halt.BREAKER, [OPENED])
 
 
 def test_a_breaker_of_one_opens_at_once() -> None:
     gate = Gate(Pace(breaker=1), monotonic=Hands())
     with capture_logs() as logs:
-        gate.failed()
+        gate.failed(CAUSE)
     assert (gate.halt_reason, logs) == (Halt.BREAKER, [OPENED | {"failures": 1}])
 
 
 def test_an_answer_ends_the_row_of_failures() -> None:
     gate = Gate(Pace(breaker=3), monotonic=Hands())
     for _ in range(5):
-        gate.failed()
-        gate.failed()
+        gate.failed(CAUSE)
+        gate.failed(CAUSE)
         gate.answered()
     assert (gate.halted, gate.has_answered) == (False, True)
-    gate.failed()
-    gate.failed()
+    gate.failed(CAUSE)
+    gate.failed(CAUSE)
     assert not gate.halted
     with capture_logs():
-        gate.failed()
+        gate.failed(CAUSE)
     assert gate.halted
 
 
 def test_a_failure_is_no_answer() -> None:
     gate = Gate(Pace(), monotonic=Hands())
-    gate.failed()
+    gate.failed(CAUSE)
     assert not gate.has_answered
 
 
@@ -236,7 +246,7 @@ def test_the_breaker_is_told_once() -> None:
     gate = Gate(Pace(breaker=3), monotonic=Hands())
     with capture_logs() as logs:
         for _ in range(10):
-            gate.failed()
+            gate.failed(CAUSE)
     assert logs == [OPENED]
 
 
@@ -244,16 +254,146 @@ def test_the_breaker_does_not_change_an_earlier_reason() -> None:
     gate = Gate(Pace(breaker=1), monotonic=Hands())
     gate.halt(Halt.SIGNAL)
     with capture_logs():
-        gate.failed()
+        gate.failed(CAUSE)
     assert gate.halt_reason is Halt.SIGNAL
 
 
 def test_failures_of_all_workers_count_together() -> None:
     gate = Gate(Pace(breaker=100), monotonic=Hands())
     with capture_logs() as logs, ThreadPoolExecutor(8) as workers:
-        for failure in [workers.submit(gate.failed) for _ in range(99)]:
+        for failure in [workers.submit(gate.failed, CAUSE) for _ in range(99)]:
             failure.result()
         assert not gate.halted
-        workers.submit(gate.failed).result()
+        workers.submit(gate.failed, CAUSE).result()
     assert gate.halt_reason is Halt.BREAKER
     assert logs == [OPENED | {"failures": 100}]
+
+
+# A row of equal refusals
+
+Refusal = tuple[str, int | None] | None
+
+
+@pytest.mark.parametrize(
+    ("refusals", "halts"),
+    [
+        pytest.param([FORBIDDEN] * 2, False, id="one too few"),
+        pytest.param([FORBIDDEN] * 3, True, id="a row"),
+        pytest.param([None] * 9, False, id="answers that are none"),
+        pytest.param([FORBIDDEN, FORBIDDEN, None, FORBIDDEN, FORBIDDEN], False, id="broken"),
+        pytest.param([FORBIDDEN, LOCKED] * 5, False, id="in turn"),
+        pytest.param([("rejected", 403), FORBIDDEN, FORBIDDEN], False, id="of another kind"),
+        pytest.param([("forbidden", 404), FORBIDDEN, FORBIDDEN], False, id="of another status"),
+        pytest.param([LOCKED, LOCKED, PAGE, PAGE, PAGE], True, id="after others"),
+        pytest.param([None, LOCKED, LOCKED, LOCKED], True, id="after a good answer"),
+    ],
+)
+def test_a_row_of_equal_refusals_halts_the_run(refusals: list[Refusal], halts: bool) -> None:
+    gate = Gate(Pace(equal_refusals=3), monotonic=Hands())
+    for refusal in refusals:
+        gate.judged(refusal)
+    assert gate.halt_reason is (Halt.REFUSALS if halts else None)
+
+
+def test_by_default_the_row_is_as_long_as_is_argued() -> None:
+    gate = Gate(Pace(), monotonic=Hands())
+    for _ in range(EQUAL_REFUSALS - 1):
+        gate.judged(FORBIDDEN)
+    assert not gate.halted
+    gate.judged(FORBIDDEN)
+    assert gate.halt_reason is Halt.REFUSALS
+
+
+def test_a_failed_try_neither_continues_nor_ends_the_row() -> None:
+    gate = Gate(Pace(equal_refusals=2), monotonic=Hands())
+    gate.judged(FORBIDDEN)
+    gate.failed(CAUSE)
+    gate.answered()
+    assert not gate.halted
+    gate.judged(FORBIDDEN)
+    assert gate.halt_reason is Halt.REFUSALS
+
+
+def test_refusals_of_all_workers_count_together() -> None:
+    gate = Gate(Pace(equal_refusals=100), monotonic=Hands())
+    with ThreadPoolExecutor(8) as workers:
+        for refusal in [workers.submit(gate.judged, FORBIDDEN) for _ in range(99)]:
+            refusal.result()
+        assert not gate.halted
+        workers.submit(gate.judged, FORBIDDEN).result()
+    assert gate.halt_reason is Halt.REFUSALS
+
+
+# Why it stopped, in words
+
+
+@pytest.mark.parametrize(
+    ("refusal", "cause"),
+    [
+        (FORBIDDEN, "3 calls in a row ended in HTTP 403"),
+        (LOCKED, "3 calls in a row ended in HTTP 423"),
+        (PAGE, "3 calls in a row ended in HTTP 200"),
+        (("logs_not_erased", 200), "3 calls in a row ended in logs_not_erased"),
+        (("still_present", 200), "3 calls in a row ended in still_present"),
+        (("address_moved", 200), "3 calls in a row ended in address_moved"),
+    ],
+)
+def test_a_row_of_refusals_is_its_own_cause(refusal: Refusal, cause: str) -> None:
+    gate = Gate(Pace(equal_refusals=3), monotonic=Hands())
+    gate.failed(CAUSE)
+    for _ in range(3):
+        gate.judged(refusal)
+    assert gate.cause(7) == cause
+
+
+@pytest.mark.parametrize(
+    "later",
+    [[None], [LOCKED], [FORBIDDEN], [None, FORBIDDEN]],
+    ids=["good", "other", "same", "both"],
+)
+def test_what_was_in_flight_does_not_change_the_cause(later: list[Refusal]) -> None:
+    gate = Gate(Pace(equal_refusals=3), monotonic=Hands())
+    for refusal in [FORBIDDEN] * 3 + later:
+        gate.judged(refusal)
+    assert gate.cause(9) == "3 calls in a row ended in HTTP 403"
+
+
+@pytest.mark.parametrize(
+    "halt", [Halt.BREAKER, Halt.UNREACHABLE, Halt.OUTAGE, Halt.CERTIFICATE], ids=str
+)
+@pytest.mark.parametrize(
+    ("causes", "calls", "cause"),
+    [
+        pytest.param(["HTTP 503"] * 3, 3, "3 of 3 calls: HTTP 503", id="all"),
+        pytest.param(["HTTP 503"], 4, "1 of 4 calls: HTTP 503", id="one of four"),
+        pytest.param(
+            ["HTTP 500", "HTTP 503", "HTTP 503"], 3, "2 of 3 calls: HTTP 503", id="most often"
+        ),
+        pytest.param(["HTTP 500", "HTTP 503"], 2, "1 of 2 calls: HTTP 500", id="the first"),
+        pytest.param(["HTTP 503"] * 4, 0, "4 of 4 calls: HTTP 503", id="more than were counted"),
+        pytest.param([], 4, None, id="no failure"),
+    ],
+)
+def test_failures_are_named_once_by_the_most_frequent_cause(
+    halt: Halt, causes: list[str], calls: int, cause: str | None
+) -> None:
+    gate = Gate(Pace(), monotonic=Hands())
+    for name in causes:
+        gate.failed(name)
+    gate.halt(halt)
+    assert (gate.cause(calls), gate.causes) == (cause, Counter(causes))
+
+
+@pytest.mark.parametrize(
+    "halt",
+    [None, *sorted(set(Halt) - {Halt.BREAKER, Halt.UNREACHABLE, Halt.OUTAGE, Halt.CERTIFICATE})],
+    ids=str,
+)
+def test_what_else_stops_a_run_is_not_explained_by_failures(halt: Halt | None) -> None:
+    gate = Gate(Pace(), monotonic=Hands())
+    gate.failed(CAUSE)
+    gate.judged(FORBIDDEN)
+    gate.judged(None)
+    if halt is not None:
+        gate.halt(halt)
+    assert gate.cause(3) is None
