@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forge_gdpr.answers import (
+    EQUAL_REFUSALS,
     REFUSALS,
     TRANSIENT_STATUSES,
     Reply,
@@ -69,7 +70,7 @@ def test_a_status_that_is_none_is_unexpected(status: int) -> None:
         pytest.param(b'{"success": true, "id": 7}', Verdict.ERASED, id="and more"),
         pytest.param(b'\xef\xbb\xbf{"success": true}', Verdict.ERASED, id="byte order mark"),
         *(
-            pytest.param(body, Verdict.UNEXPECTED, id=body.decode())
+            pytest.param(body, Verdict.UNEXPECTED, id=f"the body {body.decode()}")
             for body in (
                 b'{"message": "Success"}',
                 b'{"error": "not allowed"}',
@@ -140,6 +141,27 @@ def test_logs_are_erased_by_either_documented_answer(body: bytes, verdict: Verdi
     assert judge_logs(Reply(status=200, body=body)) is verdict
 
 
+@moderately
+@given(
+    status=st.integers(100, 599),
+    body=st.binary(max_size=64) | st.sampled_from([SUCCESS, b'{"message": "Success"}', PAGE]),
+    cut=st.booleans(),
+    unreadable=st.booleans(),
+)
+def test_nothing_erases_but_the_documented_answers(
+    status: int, body: bytes, cut: bool, unreadable: bool
+) -> None:
+    reply = Reply(status=status, body=body, cut=cut, unreadable=unreadable)
+    whole = status == 200 and not cut and not unreadable
+    for judged, documented in (
+        (judge, {SUCCESS}),
+        (judge_logs, {SUCCESS, b'{"message": "Success"}'}),
+    ):
+        erased = status == 204 or (whole and body in documented)
+        assert (judged(reply) is Verdict.ERASED) is erased
+    assert judge_presence(reply, "61ab8f99251cba0014437326") not in {None, Verdict.ERASED}
+
+
 def test_logs_and_account_agree_on_every_other_status() -> None:
     verdicts = {status: judge_logs(Reply(status=status, body=SUCCESS)) for status in EXPECTED}
     assert verdicts == EXPECTED
@@ -156,6 +178,9 @@ def test_logs_and_account_agree_on_every_other_status() -> None:
         (200, SUCCESS, Verdict.UNEXPECTED),
         (200, b"[]", Verdict.UNEXPECTED),
         (200, PAGE, Verdict.UNEXPECTED),
+        (200, b'{"_id": "61ab8f99251cba0014437326", "_id": "x"}', Verdict.UNEXPECTED),
+        (200, b'[{"_id": "61ab8f99251cba0014437326"}]', Verdict.UNEXPECTED),
+        (200, b'{"data": {"_id": "61ab8f99251cba0014437326"}}', Verdict.UNEXPECTED),
         (201, b'{"_id": "61ab8f99251cba0014437326"}', Verdict.UNEXPECTED),
         (202, b"{}", Verdict.UNEXPECTED),
         (204, b"", Verdict.UNEXPECTED),
@@ -214,6 +239,11 @@ def test_a_plain_reply_has_nothing_but_a_status() -> None:
 def test_transient_statuses_are_the_contracts() -> None:
     gateways = {520, 521, 522, 523, 524, 525, 526, 527, 528, 529, 530}
     assert {408, 425, 429, 500, 502, 503, 504} | gateways == TRANSIENT_STATUSES
+
+
+def test_a_row_of_refusals_is_longer_than_chance() -> None:
+    refusing_accounts = 0.1  # every tenth refuses on its own
+    assert refusing_accounts**EQUAL_REFUSALS <= 1.01e-10
 
 
 def test_what_a_wrong_address_could_say_is_a_refusal() -> None:

@@ -1,5 +1,6 @@
 """What an attempt means for its request."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -24,6 +25,7 @@ def concluded(
     *,
     attempts: int = 2,
     counts: bool = True,
+    later: bool = False,
     max_attempts: int = 30,
     reason: Reason | None = None,
     retry_after_s: float | None = None,
@@ -33,6 +35,7 @@ def concluded(
         make_claimed(attempts=attempts),
         outcome,
         counts=counts,
+        later=later,
         now=NOW,
         opened_at=opened_at,
         max_attempts=max_attempts,
@@ -142,11 +145,62 @@ def test_every_outcome_is_in_one_of_the_tables() -> None:
     assert {*ENDS, Outcome.KEY_REFUSED} == set(Outcome)
 
 
+#: What is noted of a request that goes back, so that the next night tries others first.
+NOTED = {
+    Outcome.TRANSIENT: "transient",
+    Outcome.REJECTED: "rejected",
+    Outcome.UNEXPECTED: "unexpected",
+}
+
+
 @pytest.mark.parametrize("max_attempts", [1, 30])
-def test_what_is_nobodys_fault_leaves_the_request_as_it_was(max_attempts: int) -> None:
+@pytest.mark.parametrize("outcome", Outcome)
+def test_what_is_nobodys_fault_gives_the_request_back_with_no_more_than_a_note(
+    outcome: Outcome, max_attempts: int
+) -> None:
     assert concluded(
-        Outcome.TRANSIENT, counts=False, retry_after_s=7200.0, max_attempts=max_attempts
-    ) == Conclusion(outcome=Outcome.TRANSIENT, ended=Ended.GIVEN_BACK, end=GIVEN_BACK)
+        outcome,
+        counts=False,
+        reason=Reason.STILL_PRESENT,
+        retry_after_s=7200.0,
+        max_attempts=max_attempts,
+    ) == Conclusion(
+        outcome=outcome,
+        ended=Ended.GIVEN_BACK,
+        end=replace(GIVEN_BACK, reason=NOTED.get(outcome)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("opened_at", "again_at"),
+    [
+        pytest.param(OPENED_AT, NOW, id="long before"),
+        pytest.param(NOW - timedelta(milliseconds=1), NOW, id="a millisecond before"),
+        pytest.param(NOW, NOW + timedelta(milliseconds=1), id="at that very moment"),
+        pytest.param(
+            NOW + timedelta(seconds=1), NOW + timedelta(seconds=1.001), id="by a clock ahead"
+        ),
+    ],
+)
+@pytest.mark.parametrize("counts", [False, True])
+def test_what_goes_back_for_later_is_not_due_again_in_this_run(
+    counts: bool, opened_at: datetime, again_at: datetime
+) -> None:
+    assert concluded(None, counts=counts, later=True, opened_at=opened_at) == Conclusion(
+        outcome=None,
+        ended=Ended.GIVEN_BACK,
+        end=replace(GIVEN_BACK, next_attempt_at=again_at),
+    )
+
+
+def test_a_note_and_later_go_together() -> None:
+    end = concluded(Outcome.TRANSIENT, counts=False, later=True).end
+    assert end == replace(GIVEN_BACK, reason="transient", next_attempt_at=NOW)
+
+
+@pytest.mark.parametrize("outcome", ENDS)
+def test_what_counts_is_not_put_off_by_later(outcome: Outcome) -> None:
+    assert concluded(outcome, later=True) == concluded(outcome)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.TRANSIENT, Outcome.ACCEPTED])
@@ -189,7 +243,11 @@ def test_a_last_attempt_that_erases_still_closes() -> None:
     ("outcome", "reason", "expected"),
     [
         (Outcome.UNEXPECTED, Reason.STILL_PRESENT, "still_present"),
+        (Outcome.UNEXPECTED, Reason.LOGS_NOT_ERASED, "logs_not_erased"),
+        (Outcome.UNEXPECTED, Reason.ADDRESS_MOVED, "address_moved"),
+        (Outcome.REJECTED, Reason.LOGS_NOT_ERASED, "logs_not_erased"),
         (Outcome.INVALID_USER_ID, Reason.NO_IDENTIFIER, "no_identifier"),
+        (Outcome.INVALID_USER_ID, Reason.SENTINEL, "sentinel"),
         (Outcome.ERASED, Reason.STILL_PRESENT, None),
     ],
 )
@@ -230,16 +288,20 @@ def test_an_accepted_deletion_is_looked_at_by_the_next_run_not_by_this_one(
     outcome=st.none() | st.sampled_from(Outcome),
     attempts=st.integers(0, 40),
     counts=st.booleans(),
+    later=st.booleans(),
     asked_s=st.none() | st.floats(0.0, 1e6),
 )
 def test_an_attempt_counts_once_or_not_at_all_and_is_never_tried_again_tonight(
-    outcome: Outcome | None, attempts: int, counts: bool, asked_s: float | None
+    outcome: Outcome | None, attempts: int, counts: bool, later: bool, asked_s: float | None
 ) -> None:
-    conclusion = concluded(outcome, attempts=attempts, counts=counts, retry_after_s=asked_s)
+    conclusion = concluded(
+        outcome, attempts=attempts, counts=counts, later=later, retry_after_s=asked_s
+    )
     end = conclusion.end
     gave_back = conclusion.ended is Ended.GIVEN_BACK
     assert end.attempts == attempts + (not gave_back)
-    assert (end.next_attempt_at is not None) is (end.event is Event.DEFERRED)
+    is_put_off = end.event is Event.DEFERRED or (later and gave_back)
+    assert (end.next_attempt_at is not None) is is_put_off
     assert end.next_attempt_at is None or end.next_attempt_at > OPENED_AT
     assert (end.id, end.fence, conclusion.outcome) == (7, 3, outcome)
     assert (end.event is Event.GIVEN_BACK) is gave_back

@@ -123,6 +123,19 @@ def test_only_a_refused_key_leaves_the_attempt_uncounted() -> None:
     ]
 
 
+def test_the_reasons_have_their_names() -> None:
+    assert [reason.value for reason in Reason] == [
+        "attempts_exhausted",
+        "crashed_repeatedly",
+        "no_identifier",
+        "unknown_status",
+        "still_present",
+        "logs_not_erased",
+        "address_moved",
+        "sentinel",
+    ]
+
+
 def test_codes_fit_their_columns() -> None:
     assert max(map(len, Status)) <= 16
     assert max(map(len, [*Reason, *Outcome])) <= 64

@@ -13,6 +13,8 @@ DECLARED = {
     "FORGE_GDPR_BASE_URL": ("https://api.runalloy.com/forge/2021-12", ""),
     "FORGE_GDPR_SUBJECT_KEY": (None, ""),
     "FORGE_GDPR_USER_ID_PATTERN": ("[0-9a-fA-F]{24}", ""),
+    "FORGE_GDPR_SENTINEL_USER_ID": (None, ""),
+    "FORGE_GDPR_LIST_IGNORES": (None, ""),
     "FORGE_GDPR_SIGNING_KEY": (None, ""),
     "FORGE_GDPR_PUBLIC_KEY_FILE": (None, ""),
     "FORGE_GDPR_CHECKPOINT_FILE": (None, ""),

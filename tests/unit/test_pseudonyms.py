@@ -46,7 +46,7 @@ def test_a_pseudonym_is_a_keyed_hash_of_kind_and_identifier(
 
 
 def test_the_kinds_are_part_of_what_is_hashed_so_they_never_change() -> None:
-    assert [kind.value for kind in Kind] == ["user_id", "email", "request", "state"]
+    assert [kind.value for kind in Kind] == ["user_id", "email", "request", "account", "state"]
 
 
 def test_a_key_has_a_name() -> None:

@@ -18,7 +18,11 @@ STOPPED = {
     Halt.KEY_REFUSED: ExitCode.KEY_REFUSED,
     Halt.BREAKER: ExitCode.FORGE_UNAVAILABLE,
     Halt.UNREACHABLE: ExitCode.FORGE_UNAVAILABLE,
+    Halt.OUTAGE: ExitCode.FORGE_UNAVAILABLE,
+    Halt.REFUSALS: ExitCode.FORGE_UNAVAILABLE,
     Halt.UNPROVED: ExitCode.FORGE_UNAVAILABLE,
+    Halt.UNSEEN: ExitCode.FORGE_UNAVAILABLE,
+    Halt.ACCOUNT: ExitCode.GUARD_STOPPED,
     Halt.CERTIFICATE: ExitCode.FORGE_UNAVAILABLE,
     Halt.DIRECTORY: ExitCode.FORGE_UNAVAILABLE,
     Halt.CANARY: ExitCode.GUARD_STOPPED,
@@ -76,8 +80,21 @@ def test_a_run_that_stopped_early_gives_advice(halt: Halt) -> None:
     assert make_summary(halt=halt).advice == ADVICE[halt]
 
 
-def test_a_run_that_finished_gives_none() -> None:
-    assert make_summary(halt=None).advice is None
+@pytest.mark.parametrize("halt", Halt)
+def test_the_cause_comes_before_the_advice(halt: Halt) -> None:
+    cause = "3 of 3 calls: connection refused by 127.0.0.1:9"
+    assert make_summary(halt=halt, cause=cause).advice == f"{cause}; {ADVICE[halt]}"
+
+
+@pytest.mark.parametrize("cause", [None, "3 of 3 calls: HTTP 503"])
+def test_a_run_that_finished_gives_none(cause: str | None) -> None:
+    assert make_summary(halt=None, cause=cause).advice is None
+
+
+@pytest.mark.parametrize("halt", Halt)
+def test_nobody_is_advised_to_disarm_a_guard(halt: Halt) -> None:
+    guards = {"CANARY", "BREAKER", "MAX_DUE", "MAX_SHARE", "SPIKE_FACTOR", "--canary", "--expect "}
+    assert not [guard for guard in guards if guard in ADVICE[halt]]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +146,7 @@ def test_the_json_of_a_run_that_finished() -> None:
         "next_due_on": None,
         "at_risk": 0,
         "stopped": None,
+        "cause": None,
         "exit_code": 0,
         "checkpoint": None,
     }
@@ -151,6 +169,7 @@ def test_the_json_of_a_run_that_stopped() -> None:
         at_risk=11,
         halt=Halt.SIGNAL,
         signal=15,
+        cause="3 of 5 calls: HTTP 503",
     ).as_json()
     assert stopped == plain | {
         "elapsed_s": 1.235,
@@ -167,6 +186,7 @@ def test_the_json_of_a_run_that_stopped() -> None:
         "next_due_on": "2026-04-01",
         "at_risk": 11,
         "stopped": "signal",
+        "cause": "3 of 5 calls: HTTP 503",
         "exit_code": 143,
         "checkpoint": None,
     }
@@ -182,6 +202,12 @@ def test_a_tally_starts_with_nothing_of_its_own() -> None:
     assert other == Tally(
         admitted=0, claimed=0, recovered=0, calls=0, late=0, outcomes=Counter(), became=Counter()
     )
+
+
+@pytest.mark.parametrize("cause", [None, "3 of 3 calls: HTTP 503"])
+def test_a_cause_changes_no_exit_code(cause: str | None) -> None:
+    codes = {halt: make_summary(halt=halt, cause=cause).exit_code for halt in STOPPED}
+    assert codes == STOPPED
 
 
 def test_a_summary_is_told_in_the_databases_time() -> None:
