@@ -24,7 +24,8 @@ check: .venv/made
 
 # The rooms that decide: every line and branch of them is tested.
 PURE_ROOMS := absence answers certificates chain checkpoints deadlines desk/actions desk/explanations exports \
-	desk/returns forecast guards identifiers identity lifecycle merkle pseudonyms retention retries \
+	desk/returns forecast guards identifiers identity lifecycle merkle options outcomes \
+	pseudonyms retention retries \
 	run/canary run/conclusions runids spreadsheet watch/findings
 comma := ,
 space := $(subst ,, )

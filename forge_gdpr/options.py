@@ -31,11 +31,9 @@ class Option:
     @property
     def range(self) -> str:
         """The allowed values as people write them, empty if there is no limit."""
-        match self.minimum, self.maximum:
-            case None, None:
-                return ""
-            case low, high:
-                return f"{low} to {high}"
+        if self.minimum is None and self.maximum is None:
+            return ""
+        return f"{self.minimum} to {self.maximum}"
 
 
 DATABASE_URL: Final = Option(

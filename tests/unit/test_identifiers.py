@@ -576,3 +576,16 @@ def test_folding_twice_changes_nothing_and_equal_is_near(text: str) -> None:
     assert folded_email(folded) == folded
     canonical = canonical_email(text)
     assert canonical is None or folded_email(canonical) == folded
+
+
+LETTERS = st.text(st.sampled_from("abzABZ019-"), min_size=1, max_size=6)
+
+
+@moderately
+@given(
+    local=st.text(st.sampled_from("aZ0._+-"), min_size=1, max_size=6),
+    labels=st.lists(LETTERS | st.sampled_from(["xn--strae-oqa", "XN--STRAE-OQA"]), min_size=2),
+)
+def test_what_is_folded_quickly_is_folded_as_ever(local: str, labels: list[str]) -> None:
+    address = f"{local}@{'.'.join(labels)}"
+    assert folded_email(address) == folded_email(f" {address} ")  # this one takes the long way
