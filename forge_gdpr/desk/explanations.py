@@ -47,7 +47,7 @@ REVIEWS: Final[Mapping[str, str]] = {
     " deleted: find out who is meant and put the user id into the row, then",
 }
 #: What the last night left on a request that went back as it was.
-_NOTES: Final[Mapping[str, str]] = {
+NOTES: Final[Mapping[str, str]] = {
     Outcome.TRANSIENT: "last time Forge failed at every call",
     Outcome.REJECTED: "last time Forge refused one after the other",
     Outcome.UNEXPECTED: "last time Forge refused one after the other",
@@ -151,7 +151,7 @@ def _pending(facts: Facts, now: datetime, cool_off_days: int, *, approved_only: 
         return f"waits: it cools off until {_minute(free_at)} (FORGE_GDPR_COOL_OFF_DAYS)"
     if approved_only and facts.approved_by is None:
         return f"waits for approval: 'forge-gdpr requests approve {facts.id}', by somebody else"
-    last = _NOTES.get(facts.reason or "")
+    last = NOTES.get(facts.reason or "")
     return f"is due: the next 'forge-gdpr run' takes it{f' ({last})' if last else ''}"
 
 

@@ -29,7 +29,7 @@ _COUNTS: Final = frozenset({"total", "count", "totalCount", "total_count"})
 #: No documented answer is nested more deeply than four levels.
 _DEEPEST: Final = 64
 #: A key that is shown: no id, no address, no number is one.
-_NAME: Final = re.compile(r"[A-Za-z_$][A-Za-z_$-]{0,39}")
+_NAME: Final = re.compile(r"(?![0-9a-fA-F]{24}$)[A-Za-z_$][A-Za-z_$-]{0,39}")
 _FIELDS: Final = frozenset({"_id", "email", "fullName"})
 #: What the parser raises: no JSON, no UTF-8, or a number that Python can't hold. For an integer of
 #: more than 4300 digits that is a `SystemError`, and half an event.

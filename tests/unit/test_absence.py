@@ -1,6 +1,7 @@
 """When a 404 means that a person is not at Forge."""
 
 from itertools import product
+from typing import Any
 
 import pytest
 from builders import make_subject_key
@@ -84,7 +85,10 @@ def test_an_account_is_ours_if_something_shows_it(
     seen: tuple[bool | None, bool, bool], proof: AccountProof | None
 ) -> None:
     sentinel, erased_before, listed = seen
-    assert account_proof(sentinel=sentinel, erased_before=erased_before, listed=listed) is proof
+    facts: Any = {"sentinel": sentinel, "erased_before": erased_before, "listed": listed}
+    assert account_proof(users=None, **facts) is proof
+    assert account_proof(users=1, **facts) is proof
+    assert account_proof(users=0, **facts) is None  # an account without anybody is nobody's
 
 
 def test_a_missing_sentinel_speaks_against_all_else_and_only_a_person_can_vouch() -> None:

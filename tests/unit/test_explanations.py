@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from forge_gdpr.desk.actions import ACTIONS
-from forge_gdpr.desk.explanations import REVIEWS, Facts, explained, numbered
+from forge_gdpr.desk.explanations import NOTES, REVIEWS, Facts, explained, numbered
 from forge_gdpr.lifecycle import CONSEQUENCES, Event, Reason, Status
 from forge_gdpr.outcomes import Fate
 
@@ -170,7 +170,12 @@ def test_of_many_requests_the_first_are_named(ids: Sequence[int], said: str) -> 
 
 def test_every_way_into_review_is_explained() -> None:
     outcomes = {one for one, event in CONSEQUENCES.items() if event is Event.SENT_TO_REVIEW}
-    assert set(REVIEWS) == outcomes | set(Reason)
+    assert set(REVIEWS) == outcomes | set(Reason) - {Reason.ABSENCE_NOT_SHOWN}  # it goes back
+
+
+@pytest.mark.parametrize("reason", NOTES)
+def test_a_note_of_the_last_night_is_told(reason: str) -> None:
+    assert sentence(status="pending", reason=reason).endswith(f"takes it ({NOTES[reason]})")
 
 
 def test_every_status_has_its_sentence() -> None:

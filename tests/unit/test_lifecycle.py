@@ -130,6 +130,7 @@ def test_the_reasons_have_their_names() -> None:
         "no_identifier",
         "unknown_status",
         "still_present",
+        "absence_not_shown",
         "logs_not_erased",
         "address_moved",
         "sentinel",
