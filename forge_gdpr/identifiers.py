@@ -136,6 +136,14 @@ def email_fault(email: str) -> str | None:
     return _judged(email)[1]
 
 
+def folded_user_id(user_id: str) -> str:
+    """Return a skeleton that is the same for ids which people would take for one.
+
+    Without case, compatibility forms, blanks and what nobody sees; to be compared, never sent.
+    """
+    return _skeleton(user_id)
+
+
 def is_readable_email(email: str) -> bool:
     """Say whether a text of Forge's is one address, shown whole: ``a***@example.org`` is not."""
     if _SIMPLE_ADDRESS.fullmatch(email):

@@ -14,6 +14,7 @@ from forge_gdpr.identifiers import (
     canonical_email,
     canonical_user_id,
     folded_email,
+    is_readable_email,
     user_id_fault,
 )
 from forge_gdpr.lifecycle import Outcome, Reason
@@ -82,14 +83,14 @@ class Directory:
         self.without_email = 0
 
     def note(self, user_id: str, email: str | None) -> None:
-        """Take a user of the list; None: the entry shows no address."""
+        """Take a user of the list; None: the entry shows nothing in place of an address."""
         self.users += 1
         user_id = canonical_user_id(user_id)
         if user_id in self._ids:
             self._listed[user_id] = None if email is None else canonical_email(email)
-        if email is None:
+        if email is None or not is_readable_email(email):
             self.without_email += 1
-        elif self._near:
+        if email is not None and self._near:
             near = self._near.get(folded_email(email))
             if near is not None:
                 near.append(user_id)

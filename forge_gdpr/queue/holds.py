@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, func, or_, select
 
 from forge_gdpr.database.tables import deletion_requests
+from forge_gdpr.identifiers import folded_email, folded_user_id
 from forge_gdpr.lifecycle import Status
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, FromClause
 
+_C: Final = deletion_requests.c
 #: What may stand around an identifier; SQL's TRIM alone takes spaces only.
 _BLANKS: Final = " \t\r\n"
 #: Requests that are compared at a time: each is a parameter three times over, and twice more.
@@ -54,6 +56,45 @@ def reads_people(connection: Connection) -> bool:
     names = (deletion_requests.c.forge_user_id.name, deletion_requests.c.email.name)
     rights = (func.has_column_privilege(table, name, right) for name in names)
     return bool(connection.execute(select(and_(*rights))).scalar_one())
+
+
+class Held:
+    """Who is on hold, in every spelling that people would take for the same.
+
+    The database compares spellings that it knows; here are those that it does not: another
+    Unicode or IDN form, a name around the address, what nobody sees around an id. Main thread only.
+    """
+
+    def __init__(self) -> None:
+        """Know nobody yet."""
+        self._state: tuple[Any, ...] | None = None
+        self._people: frozenset[str] = frozenset()
+
+    def look(self, connection: Connection) -> None:
+        """Read again who is on hold, if anything has changed."""
+        held = _C.status == Status.HELD
+        state = tuple(
+            connection.execute(
+                select(func.count(), func.max(_C.id), func.max(_C.updated_at)).where(held)
+            ).one()
+        )
+        if state == self._state:
+            return
+        rows = connection.execute(select(_C.forge_user_id, _C.email).where(held)).all()
+        people: set[str] = set()
+        for row in rows:
+            people |= _skeletons(row.forge_user_id, row.email)
+        self._state, self._people = state, frozenset(people)
+
+    def binds(self, user_id: str | None, email: str | None) -> bool:
+        """Say whether one of these is of somebody who is on hold."""
+        return not self._people.isdisjoint(_skeletons(user_id, email))
+
+
+def _skeletons(user_id: str | None, email: str | None) -> set[str]:
+    by_id = folded_user_id(user_id or "")
+    by_email = folded_email(email or "")
+    return {f"{kind}:{text}" for kind, text in (("id", by_id), ("email", by_email)) if text}
 
 
 def of_same_person(

@@ -18,6 +18,7 @@ from forge_gdpr.forge.erasure import NOT_CALLED, Erasure
 from forge_gdpr.forge.gate import Gate, Halt, HaltedError
 from forge_gdpr.identity import DEFAULT_RULES, Directory, IdRules
 from forge_gdpr.queue import backlog, claims
+from forge_gdpr.queue.holds import Held
 from forge_gdpr.run import closing
 from forge_gdpr.run.absences import Absences
 from forge_gdpr.run.canary import Canary
@@ -130,6 +131,7 @@ class _Night:
         self._clock = recorder.clock
         self._tally = recorder.tally
         self._inbox = Inbox(recorder, around.gate)
+        self._held = Held()
         self._canary = Canary(order.limits.canary)
         self._absences = Absences(recorder, order.limits)
         self._cause: str | None = None  # why the run stopped early, for people
@@ -327,11 +329,14 @@ class _Night:
         del ready[: len(jobs)]
         with reading(self._around.engine) as connection:
             claimed = claims.still_claimed(connection, [job.claimed for job in jobs])
+            self._held.look(connection)
         for job in jobs:
-            if job.claimed.id in claimed:
-                pool.submit(job)
-            else:
+            if job.claimed.id not in claimed:
                 self._inbox.keep([Attempt(claimed=job.claimed, result=NOT_CALLED)])
+            elif self._held.binds(job.user_id, job.claimed.email):
+                self._inbox.keep([Attempt(claimed=job.claimed, result=NOT_CALLED, later=True)])
+            else:
+                pool.submit(job)
 
     def _look_up(self) -> None:
         """See to what comes from outside: a signal, the time, a halt."""

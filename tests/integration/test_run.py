@@ -188,10 +188,11 @@ MATRIX = {
         (fault(FaultKind.STATUS, status=429, headers=(("Retry-After", "3600"),)),),
         Outcome.TRANSIENT,
         PENDING,
-        0,
+        5,
         1,
         gone=False,
         reason="transient",
+        halt=Halt.OUTAGE,
     ),
     **{
         f"nothing but {name}": Case(
@@ -241,6 +242,7 @@ MATRIX = {
             1,
             gone=False,
             attempts=0,
+            reason="absence_not_shown" if code in {404, 410} else None,
             halt=Halt.UNPROVED,
         )
         for code in (301, 400, 404, 410)
@@ -362,8 +364,8 @@ def test_two_users_with_one_email_are_for_a_person(engine: Engine, sandbox: Sand
         status=200,
         method="GET",
         path="users",
-        body='{"data": [{"_id": "a1", "email": "x@y.org", "fullName": ""},'
-        ' {"_id": "a2", "email": "x@Y.org", "fullName": ""}]}',
+        body=f'{{"data": [{{"_id": "{"a1" * 12}", "email": "x@y.org", "fullName": ""}},'
+        f' {{"_id": "{"a2" * 12}", "email": "x@Y.org", "fullName": ""}}]}}',
     )
     sandbox.script(twin)
     insert(engine, {"email": "x@y.org"})

@@ -377,8 +377,27 @@ def test_an_updated_user_is_shown_with_what_is_there(tmp_path: Path) -> None:
 
 def test_an_id_goes_out_as_it_is_typed(tmp_path: Path) -> None:
     with answering({"success": True}) as (url, requests):
-        calling(tmp_path, url).here("users", "delete", "61AB:c")
+        calling(tmp_path, url).here(
+            "users", "delete", "61AB:c", FORGE_GDPR_USER_ID_PATTERN="[0-9A-F:c]+"
+        )
     assert requests == [b"DELETE /forge/user/61AB%3Ac HTTP/1.1"]
+
+
+@pytest.mark.parametrize("user_id", ["None", "undefined", "61ab", "a@b.de", "../x"])
+@pytest.mark.parametrize("words", [GET, DELETE, TOKEN, UPDATE], ids=lambda words: words[0])
+def test_what_is_no_id_is_never_sent(tmp_path: Path, words: tuple[str, ...], user_id: str) -> None:
+    with answering({"success": True}) as (url, requests):
+        command, _, *options = words
+        done = calling(tmp_path, url).here("users", command, user_id, *options)
+    assert (done.returncode, done.stdout, requests) == (2, "", [])
+    assert done.stderr.startswith("error: wrong user id: this ")
+
+
+def test_another_user_than_was_asked_for_is_not_shown(tmp_path: Path) -> None:
+    other = {"_id": FORGE_ID[::-1], "email": "bob@example.org", "fullName": "Bob"}
+    done = told(tmp_path, other, *GET)
+    assert (done.returncode, done.stdout) == (5, "")
+    assert "another user" in done.stderr
 
 
 def test_a_failing_forge_is_told_with_its_cause(typed: Program, sandbox: Sandbox) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from forge_gdpr.answers import Reply
 from forge_gdpr.errors import ForgeUnavailableError
 from forge_gdpr.forge.userlist import ListedUser, UserList, UserListReader
-from forge_gdpr.identifiers import canonical_email, is_safe_user_id
+from forge_gdpr.identifiers import FORGE_ID, canonical_email, is_readable_email
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -595,7 +595,7 @@ def read_naively(
         is_count = key in {"total", "count", "totalCount", "total_count"}
         is_equal = type(value) in {int, Decimal} and value == len(users)
         is_whole = is_whole and (key in ignored or (is_count and is_equal))
-    silent = sum(user.email is None for user in users)
+    silent = sum(not is_readable_email(user.email or "") for user in users)
     return (len(users), silent, len(entries) - len(users), is_whole), users
 
 
@@ -608,7 +608,7 @@ def read_entry(entry: object) -> ListedUser | None:
         for key, value in fields
         if isinstance(value, str)
     }
-    if len(dict(fields)) < len(fields) or not is_safe_user_id(texts.get("_id", "")):
+    if len(dict(fields)) < len(fields) or not re.fullmatch(FORGE_ID, texts.get("_id", "")):
         return None
     email = texts.get("email", "")
     return ListedUser(
