@@ -14,7 +14,7 @@ from forge_gdpr.audit.verify import verify
 from forge_gdpr.database.engine import reading, writing
 from forge_gdpr.forge.gate import Halt
 from forge_gdpr.identity import IdRules
-from forge_gdpr.sandbox import Fault, FaultKind, Paging, Sandbox, User, generated_user
+from forge_gdpr.sandbox import Fault, FaultKind, Paging, Placement, Sandbox, User, generated_user
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +58,7 @@ def test_an_address_that_is_hidden_is_not_an_address_that_nobody_has(
     engine: Engine, sandbox: Sandbox, shown: str
 ) -> None:
     entry = {"_id": ADA.id, "email": shown, "fullName": "Ada"}
-    odd = Fault(kind=FaultKind.ODD_ENTRIES, entries=(entry,), placement="merge", count=None)
+    odd = Fault(kind=FaultKind.ODD_ENTRIES, entries=(entry,), placement=Placement.MERGE, count=None)
     sandbox.script(odd)
     insert(engine, {"email": ADA.email})
     summary = night(engine, sandbox.url, order=WATCHED)
@@ -186,9 +186,7 @@ def test_a_signal_ends_a_run_that_waits_for_a_list_that_drips(
 
 
 def test_what_is_no_name_is_not_shown(engine: Engine, sandbox: Sandbox) -> None:
-    sandbox.script(
-        Fault(kind=FaultKind.ODD_ENTRIES, entries=(), extra={ADA.id: 1}, count=None)
-    )
+    sandbox.script(Fault(kind=FaultKind.ODD_ENTRIES, entries=(), extra={ADA.id: 1}, count=None))
     insert(engine, {"email": ADA.email})
     summary = night(engine, sandbox.url)
     assert (summary.exit_code, summary.halt) == (5, Halt.DIRECTORY)
