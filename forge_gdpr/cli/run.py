@@ -301,14 +301,23 @@ def _show_summary(summary: Summary, output: str) -> None:
     if output == "json":
         echo_json(summary.as_json())
         return
+    click.echo(f"run {summary.run_id}")
     outcomes = [(outcome.value, count) for outcome, count in sorted(summary.outcomes.items())]
-    back = summary.finished - sum(summary.outcomes.values())
-    rows = [*outcomes, *([("given back", back)] if back > 0 else [])]
-    echo_table(("outcome", "requests"), rows, title=f"run {summary.run_id}")
+    if outcomes:
+        echo_table(("outcome", "requests"), outcomes)
+    click.echo(summary.sums.line)
+    if summary.reviewed_before:
+        click.echo(
+            f"{summary.reviewed_before} more came to need review, because runs died over them: see"
+            " 'forge-gdpr requests list --status review'"
+        )
+    speed = (
+        f"{summary.done} done in {summary.elapsed_s:.1f} s"
+        f" ({summary.per_second:.1f} requests a second, {summary.calls} calls); "
+    )
     click.echo(
-        f"{summary.finished} of {summary.due} due in {summary.elapsed_s:.1f} s"
-        f" ({summary.per_second:.1f} requests a second, {summary.calls} calls);"
-        f" {summary.left} still due; next deadline {summary.next_due_on or 'none'}"
+        f"{speed if summary.sums.total else ''}{summary.left} still due;"
+        f" next deadline {summary.next_due_on or 'none'}"
     )
     if summary.checkpoint is None:
         click.echo("the record is not signed: see 'forge-gdpr audit keygen'")
@@ -359,5 +368,5 @@ def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("erasing", total=None)
-        yield lambda done, due: bar.update(task, completed=done, total=due or None)
+        task = bar.add_task("erasing", total=None, visible=False)
+        yield lambda done, due: bar.update(task, completed=done, total=due, visible=due > 0)
