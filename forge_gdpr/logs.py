@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Final, TextIO
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, TextIO, cast
 
 import structlog
 
@@ -23,20 +24,22 @@ LEVELS: Final = {
 }
 
 
-def configure(*, level: str, style: str, stream: TextIO) -> None:
+def configure(*, level: str, style: str, stream: TextIO | None) -> None:
     """Set up this process's logs.
 
     Args:
         level: a key of LEVELS; lines below it are not written.
         style: ``json``, ``console``, or ``auto``: console if ``stream`` is a terminal.
-        stream: where to, normally stderr.
+        stream: where to, normally stderr; None: nowhere. Whatever is wrong with it, logging never
+            raises: a run goes on although nobody hears of it.
     """
     logging.disable(logging.CRITICAL)
     logging.captureWarnings(True)
-    console = style == "console" or (style == "auto" and stream.isatty())
+    sink = _Sink(stream)
+    console = style == "console" or (style == "auto" and sink.isatty())
     renderer: Processor = (
         structlog.dev.ConsoleRenderer(
-            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+            colors=sink.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
         if console
         else structlog.processors.JSONRenderer()
@@ -49,7 +52,7 @@ def configure(*, level: str, style: str, stream: TextIO) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", sink)),
         cache_logger_on_first_use=False,
     )
 
@@ -57,3 +60,28 @@ def configure(*, level: str, style: str, stream: TextIO) -> None:
 def silence() -> None:
     """Keep libraries quiet before settings are read, and until `configure`."""
     configure(level="warning", style="auto", stream=sys.stderr)
+
+
+class _Sink:
+    """A stream that may be closed, full or gone; writing to it never raises."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def isatty(self) -> bool:
+        """Say whether a terminal shows the lines."""
+        with suppress(OSError, ValueError):
+            return self._stream is not None and self._stream.isatty()
+        return False
+
+    def write(self, text: str) -> None:
+        """Write a line, if that can be done."""
+        if self._stream is not None:
+            with suppress(OSError, ValueError):
+                self._stream.write(text)
+
+    def flush(self) -> None:
+        """Let nothing wait."""
+        if self._stream is not None:
+            with suppress(OSError, ValueError):
+                self._stream.flush()

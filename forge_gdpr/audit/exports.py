@@ -17,7 +17,7 @@ from forge_gdpr.audit.checkpoints import newest
 from forge_gdpr.audit.events import MAIN
 from forge_gdpr.chain import written_time
 from forge_gdpr.database.tables import audit_events
-from forge_gdpr.errors import AuditBrokenError, ConfigurationError, InvalidInputError
+from forge_gdpr.errors import AuditBrokenError, InvalidInputError
 from forge_gdpr.exports import (
     COLUMNS,
     EVENTS,
@@ -75,7 +75,7 @@ def write_export(
 
     Raises:
         InvalidInputError: there is something of this name.
-        ConfigurationError: the folder can't be written.
+        OSError: the folder can't be written.
         AuditBrokenError: the record does not prove itself.
     """
     try:
@@ -137,16 +137,13 @@ def _folder(into: Path) -> Iterator[Path]:
     """Give a folder that gets its name when all is written, and goes away if it can't be."""
     if into.exists() or into.is_symlink():
         raise InvalidInputError(f"{into} is there already: name a folder that is not")
+    folder = Path(tempfile.mkdtemp(prefix=f".{into.name}.", dir=into.parent))
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{into.name}.", dir=into.parent))
-        try:
-            yield folder
-            folder.rename(into)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-    except OSError as error:
-        raise ConfigurationError(f"{into} can't be written ({error.strerror})") from None
+        yield folder
+        folder.rename(into)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _file(path: Path) -> TextIO:

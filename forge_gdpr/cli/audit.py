@@ -10,6 +10,8 @@ import click
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import echo_json, echo_table
 from forge_gdpr.cli.parameters import (
+    MOST,
+    REQUEST_ID,
     actor_option,
     ending,
     login_name,
@@ -27,9 +29,9 @@ def audit() -> None:
 
 
 @audit.command("list", epilog=ending("forge-gdpr audit list --request 17", *_CODES))
-@click.option("--request", "request_id", type=click.IntRange(1), help="Only about this request.")
+@click.option("--request", "request_id", type=REQUEST_ID, help="Only about this request.")
 @click.option("--run", "run_id", help="Only of this run.")
-@click.option("--limit", type=click.IntRange(1), default=100, help="The last so many.")
+@click.option("--limit", type=click.IntRange(1, MOST), default=100, help="The last so many.")
 @output_option
 def list_events(request_id: int | None, run_id: str | None, limit: int, output: str) -> None:
     """List the last events, oldest first."""

@@ -11,7 +11,7 @@ import click
 
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import echo_json
-from forge_gdpr.cli.parameters import ending, output_option, public_key_option, typed
+from forge_gdpr.cli.parameters import REQUEST_ID, ending, output_option, public_key_option, typed
 from forge_gdpr.errors import AuditBrokenError, ConfigurationError, ExitCode, InvalidInputError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _CODES = (ExitCode.OK, ExitCode.USAGE, ExitCode.CONFIGURATION, ExitCode.DATABASE
         "forge-gdpr audit certificate 17 > certificate-17.json", *_CODES, ExitCode.AUDIT_BROKEN
     ),
 )
-@click.argument("request_id", type=click.IntRange(1), metavar="[REQUEST]", required=False)
+@click.argument("request_id", type=REQUEST_ID, metavar="[REQUEST]", required=False)
 @click.option(
     "--verify",
     "file",
@@ -54,7 +54,7 @@ def certificate_command(
     if output == "html":
         from forge_gdpr.reports.certificate import as_html
 
-        click.echo(as_html(document), nl=False)
+        click.echo(as_html(document).encode(), nl=False)
     elif file is None:
         echo_json(document)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -148,13 +149,26 @@ def _signing_key(settings: Settings) -> Finding:
 
 def _at_forge(settings: Settings) -> Iterator[Finding]:
     from forge_gdpr.watch import account
-    from forge_gdpr.watch.findings import failure
+    from forge_gdpr.watch.findings import Level, failure
 
     try:
         with wiring.client_for(settings) as client:
-            yield from account.forge(client, _expected(settings), now=lambda: datetime.now(UTC))
+            findings = account.forge(client, _expected(settings), now=lambda: datetime.now(UTC))
     except ForgeGdprError as error:
-        yield failure("forge", str(error), error.exit_code)
+        findings = [failure("forge", str(error), error.exit_code)]
+    yield from findings
+    url = urlsplit(settings.base_url)
+    if findings[0].level is Level.OK and url.scheme == "https" and settings.proxy is None:
+        yield account.certificate(
+            _certificate_ends_at(str(url.hostname), url.port or 443, settings),
+            now=datetime.now(UTC),
+        )
+
+
+def _certificate_ends_at(host: str, port: int, settings: Settings) -> datetime | None:
+    from forge_gdpr.forge.expiry import expires_at
+
+    return expires_at(host, port, timeout_s=settings.connect_timeout_s, hold=lambda _socket: None)
 
 
 def _expected(settings: Settings) -> Expected | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from forge_gdpr.cli import wiring
-from forge_gdpr.cli.parameters import ending, typed
+from forge_gdpr.cli.parameters import REQUEST_ID, ending, typed
 from forge_gdpr.errors import ExitCode, NotFoundError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         ExitCode.DATABASE,
     ),
 )
-@click.argument("request_id", type=click.IntRange(1), metavar="[ID]", required=False)
+@click.argument("request_id", type=REQUEST_ID, metavar="[ID]", required=False)
 @click.option("--reference", help="The one with this reference.")
 @click.option("--user-id", help="All of the person with this id; - reads a line of stdin.")
 @click.option("--email", help="All of the person with this e-mail; - reads a line of stdin.")

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forge_gdpr.cli import wiring
-from forge_gdpr.cli.parameters import ending, public_key_option
+from forge_gdpr.cli.parameters import DAY, ending, public_key_option
+from forge_gdpr.cli.paths import named
 from forge_gdpr.errors import AuditBrokenError, ExitCode, InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-_DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @click.command(
@@ -31,8 +30,8 @@ _DAY = click.DateTime(["%Y-%m-%d"])
         ExitCode.AUDIT_BROKEN,
     ),
 )
-@click.option("--from", "since", type=_DAY, help="First day, in the controller's time zone.")
-@click.option("--to", "until", type=_DAY, help="Last day, inclusive.")
+@click.option("--from", "since", type=DAY, help="First day, in the controller's time zone.")
+@click.option("--to", "until", type=DAY, help="Last day, inclusive.")
 @click.option("--into", type=click.Path(path_type=Path), help="A folder that is not there yet.")
 @click.option(
     "--verify",
@@ -77,7 +76,7 @@ def _export(since: datetime, until: datetime, into: Path) -> None:
         query = query_of(first_day=since.date(), last_day=until.date(), zone=zone)
     except OverflowError:
         raise click.UsageError("--from and --to reach beyond the calendar") from None
-    with reading(wiring.migrated_engine(settings)) as connection:
+    with named(into), reading(wiring.migrated_engine(settings)) as connection:
         manifest = write_export(
             connection,
             into,

@@ -17,6 +17,7 @@ import click
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import echo_json
 from forge_gdpr.cli.parameters import actor_option, ending, login_name, output_option
+from forge_gdpr.cli.paths import path_error
 from forge_gdpr.cli.terminal import is_terminal
 from forge_gdpr.errors import ExitCode, InvalidInputError
 
@@ -180,9 +181,7 @@ def _rejects_file(path: Path | None, *, dry_run: bool) -> Iterator[Callable[[Lin
             f"{path} is there already: name a new file for the rejects"
         ) from None
     except OSError as error:
-        raise InvalidInputError(
-            f"{path} can't be written: {error.strerror}: name another"
-        ) from None
+        raise path_error(error, path) or error from None
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
 

@@ -10,6 +10,7 @@ import click
 
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.parameters import ending
+from forge_gdpr.cli.paths import named, path_error
 from forge_gdpr.errors import ConfigurationError, ExitCode
 
 _SIGNING_KEY_FILE = Path("forge-gdpr.signing-key")
@@ -90,6 +91,6 @@ def _write_new(path: Path, text: str, *, mode: int) -> None:
     except FileExistsError:
         raise click.UsageError(f"{path} is there already, and a key is never replaced") from None
     except OSError as error:
-        raise click.UsageError(f"{path} can't be written ({error.strerror})") from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        raise path_error(error, path) or error from None
+    with named(path), os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from forge_gdpr.cli.streams import is_gone, is_utf8
 from forge_gdpr.cli.terminal import is_terminal
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ _PIPED_WIDTH: Final = 400
 _TABLE_PAGE: Final = 1000
 #: Between two columns.
 _GAP: Final = "   "
+#: rich's SIMPLE_HEAD for a terminal that has no lines to draw with.
+_PLAIN_HEAD: Final = "    \n    \n -- \n    \n    \n    \n    \n    \n"
 #: Pieces that are written together, for each write is flushed.
 _WRITTEN_TOGETHER: Final = 500
 
@@ -110,9 +113,9 @@ def printable(cell: object) -> str:
 
 
 def echo_text(pieces: Iterable[str]) -> None:
-    """Write text that has its line ends, some of it at a time."""
+    """Write text that has its line ends, some of it at a time, as long as anybody takes it."""
     left = iter(pieces)
-    while together := "".join(islice(left, _WRITTEN_TOGETHER)):
+    while not is_gone(sys.stdout) and (together := "".join(islice(left, _WRITTEN_TOGETHER))):
         click.echo(together, nl=False)
 
 
@@ -140,7 +143,7 @@ def paged(*, wanted: bool = True) -> Iterator[Callable[[Iterable[str]], None]]:
 
 
 def _json(value: Any) -> str:  # noqa: ANN401  # JSON
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    return json.dumps(value, indent=2, ensure_ascii=not is_utf8(sys.stdout))
 
 
 def _folded(
@@ -151,11 +154,12 @@ def _folded(
     *,
     header: bool,
 ) -> Iterator[str]:
-    from rich.box import SIMPLE_HEAD
+    from rich.box import SIMPLE_HEAD, Box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_header=header)
+    lines_of = SIMPLE_HEAD if is_utf8(sys.stdout) else Box(_PLAIN_HEAD, ascii=True)
+    table = Table(box=lines_of, pad_edge=False, show_header=header)
     for name, number in zip(columns, numbers, strict=True):
         table.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in texts:

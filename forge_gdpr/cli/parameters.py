@@ -73,13 +73,47 @@ class Code(click.ParamType[str]):
 
 
 CODE: Final = Code()
+#: What a database counts up to.
+REQUEST_ID: Final = click.IntRange(1, 2**63 - 1)
+#: So many of something, where more would be a slip of the hand.
+MOST: Final = 1_000_000_000
+#: A century: nobody's request is older, and no calendar ends there.
+_MOST_DAYS: Final = 36_525
+
+
+class Day(click.DateTime):
+    """A day that a request, a deadline or a report can be about."""
+
+    name = "day"
+    _FIRST: Final = datetime(1970, 1, 1)  # noqa: DTZ001  # a day has no zone
+    _LAST: Final = datetime(2999, 12, 31)  # noqa: DTZ001
+
+    def __init__(self) -> None:
+        super().__init__(["%Y-%m-%d"])
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401  # as click's own
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401  # the same
+        """Refuse years at which calendars end."""
+        day = super().convert(value, param, ctx)
+        if not self._FIRST <= day <= self._LAST:
+            self.fail(f"{day:%Y-%m-%d} is not between 1970-01-01 and 2999-12-31", param, ctx)
+        return day
+
+
+DAY: Final = Day()
 
 _FILTERS: Final = (
     click.option("--status", type=click.Choice([s.value for s in Status]), help="Only these."),
     click.option("--because", type=CODE, help="Only those with this status_reason."),
     click.option("--reference", help="Only the one with this reference."),
-    click.option("--due-before", type=click.DateTime(["%Y-%m-%d"]), help="Only those due before."),
-    click.option("--older-than", type=click.IntRange(0), help="Received over so many days ago."),
+    click.option("--due-before", type=DAY, help="Only those due before."),
+    click.option(
+        "--older-than", type=click.IntRange(0, _MOST_DAYS), help="Received over so many days ago."
+    ),
 )
 
 

@@ -9,7 +9,7 @@ import click
 
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import csv_lines, echo_json, echo_text
-from forge_gdpr.cli.parameters import ending
+from forge_gdpr.cli.parameters import DAY, ending
 from forge_gdpr.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-_DAY = click.DateTime(["%Y-%m-%d"])
 _DEFAULT_DAYS = 30
 
 
@@ -32,8 +31,8 @@ _DEFAULT_DAYS = 30
         ExitCode.DATABASE,
     ),
 )
-@click.option("--from", "since", type=_DAY, help="First day of receipt.  [default: 30 days ago]")
-@click.option("--to", "until", type=_DAY, help="Last day of receipt.  [default: today]")
+@click.option("--from", "since", type=DAY, help="First day of receipt.  [default: 30 days ago]")
+@click.option("--to", "until", type=DAY, help="Last day of receipt.  [default: today]")
 @click.option(
     "--output",
     type=click.Choice(["table", "json", "html", "csv"]),
@@ -85,7 +84,7 @@ def _html(connection: Connection, since: date, until: date, at: datetime) -> Cal
 
     found, series = followed_figures(connection, since=since, until=until, today=at.date())
     ours = version("forge-gdpr")
-    return lambda: click.echo(as_html(found, series, at=at, version=ours), nl=False)
+    return lambda: click.echo(as_html(found, series, at=at, version=ours).encode(), nl=False)
 
 
 def _csv(connection: Connection, since: date, until: date, at: datetime) -> Callable[[], None]:

@@ -18,7 +18,7 @@ from forge_gdpr.cli.output import (
     paged,
     table_lines,
 )
-from forge_gdpr.cli.parameters import ending, filters, output_option, wanted_of
+from forge_gdpr.cli.parameters import MOST, REQUEST_ID, ending, filters, output_option, wanted_of
 from forge_gdpr.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def requests() -> None:
 )
 @click.option("--reverse", is_flag=True, help="The last first.")
 @click.option(
-    "--limit", type=click.IntRange(0), default=100, help="At most so many; 0 is no limit."
+    "--limit", type=click.IntRange(0, MOST), default=100, help="At most so many; 0 is no limit."
 )
 @click.option(
     "--output",
@@ -129,7 +129,7 @@ _PRINTED = {"table": _as_table, "json": _as_json, "csv": _as_csv}
 
 
 @requests.command(epilog=ending("forge-gdpr requests show 17", *_CODES))
-@click.argument("request_id", type=click.IntRange(1), metavar="ID")
+@click.argument("request_id", type=REQUEST_ID, metavar="ID")
 @output_option
 def show(request_id: int, output: str) -> None:
     """Show one request and its whole history from the record.

@@ -19,6 +19,7 @@ from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import counted, echo_json, echo_table
 from forge_gdpr.cli.parameters import (
     CODE,
+    MOST,
     actor_option,
     ending,
     login_name,
@@ -26,6 +27,7 @@ from forge_gdpr.cli.parameters import (
     setting,
     yes_option,
 )
+from forge_gdpr.cli.paths import named
 from forge_gdpr.cli.terminal import confirmed, is_terminal, somebody_is_there
 from forge_gdpr.errors import ExitCode
 
@@ -56,13 +58,15 @@ if TYPE_CHECKING:
     help="With --dry-run: write here what would be deleted. Else: delete this and nobody else.",
 )
 @click.option("--check", is_flag=True, help="With --dry-run: ask Forge which of them exist.")
-@click.option("--limit", type=click.IntRange(1), help="Take at most this many.")
+@click.option("--limit", type=click.IntRange(1, MOST), help="Take at most this many.")
 @click.option(
-    "--expect", type=click.IntRange(0), help="Tonight so many may be due, whatever the guards say."
+    "--expect",
+    type=click.IntRange(0, MOST),
+    help="Tonight so many may be due, whatever the guards say.",
 )
 @click.option(
     "--expect-absent",
-    type=click.IntRange(0),
+    type=click.IntRange(0, MOST),
     help="Tonight, close up to this many as absent although nothing shows that the account is"
     " yours.",
 )
@@ -96,8 +100,8 @@ def run_command(
 ) -> None:
     """Carry out the deletion requests that are due.
 
-    Safe to start twice: runs claim different requests. Stopped by SIGTERM or Ctrl-C it records
-    what is in flight and gives the rest back.
+    Safe to start twice: runs claim different requests. Stopped by SIGTERM, SIGHUP or Ctrl-C it
+    records what is in flight and gives the rest back.
     """
     from forge_gdpr.run.opening import Limits
 
@@ -249,10 +253,8 @@ def _write_plan(engine: Engine, settings: Settings, limits: Limits, file: str) -
             base_url=settings.base_url,
             steps=_steps(settings).names,
         )
-    try:
+    with named(file):
         Path(file).write_text(plan.as_text(), encoding="utf-8")
-    except OSError as error:
-        raise click.UsageError(f"--plan {file} can't be written ({error.strerror})") from None
     click.echo(f"{counted(len(plan.ids), 'request')} in {file}, sha256 {plan.sha256}", err=True)
 
 
@@ -260,9 +262,10 @@ def _read_plan(settings: Settings, file: str) -> Plan:
     from forge_gdpr.run.plan import read
 
     try:
-        text = Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"--plan {file} can't be read ({type(error).__name__})") from None
+        with named(file):
+            text = Path(file).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise click.UsageError(f"--plan {file} is no plan: it is not UTF-8 text") from None
     plan = read(text, max_age_h=settings.plan_max_age_h)
     plan.require_same(base_url=settings.base_url, steps=_steps(settings).names)
     return plan
@@ -298,14 +301,23 @@ def _show_summary(summary: Summary, output: str) -> None:
     if output == "json":
         echo_json(summary.as_json())
         return
+    click.echo(f"run {summary.run_id}")
     outcomes = [(outcome.value, count) for outcome, count in sorted(summary.outcomes.items())]
-    back = summary.finished - sum(summary.outcomes.values())
-    rows = [*outcomes, *([("given back", back)] if back > 0 else [])]
-    echo_table(("outcome", "requests"), rows, title=f"run {summary.run_id}")
+    if outcomes:
+        echo_table(("outcome", "requests"), outcomes)
+    click.echo(summary.sums.line)
+    if summary.reviewed_before:
+        click.echo(
+            f"{summary.reviewed_before} more came to need review, because runs died over them: see"
+            " 'forge-gdpr requests list --status review'"
+        )
+    speed = (
+        f"{summary.done} done in {summary.elapsed_s:.1f} s"
+        f" ({summary.per_second:.1f} requests a second, {summary.calls} calls); "
+    )
     click.echo(
-        f"{summary.finished} of {summary.due} due in {summary.elapsed_s:.1f} s"
-        f" ({summary.per_second:.1f} requests a second, {summary.calls} calls);"
-        f" {summary.left} still due; next deadline {summary.next_due_on or 'none'}"
+        f"{speed if summary.sums.total else ''}{summary.left} still due;"
+        f" next deadline {summary.next_due_on or 'none'}"
     )
     if summary.checkpoint is None:
         click.echo("the record is not signed: see 'forge-gdpr audit keygen'")
@@ -319,17 +331,26 @@ def _show_summary(summary: Summary, output: str) -> None:
 
 @contextmanager
 def _signals() -> Iterator[Stop]:
-    """Note the first SIGTERM or SIGINT; a second one stops at once, as safe as a crash."""
+    """Note the first SIGTERM, SIGINT or SIGHUP; a second one stops at once, as safe as a crash.
+
+    But not a second SIGHUP: a terminal that is closed sends it, and so do its shell and systemd.
+    Who started the run with nohup wants none.
+    """
     from forge_gdpr.run.nightly import Stop
 
     stop = Stop()
 
     def note(signum: int, _frame: FrameType | None) -> None:
         stop.signal = signum
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, signal.SIG_DFL)
+        for each in before:
+            signal.signal(each, signal.SIG_IGN if each == signal.SIGHUP else signal.SIG_DFL)
 
-    before = {each: signal.signal(each, note) for each in (signal.SIGTERM, signal.SIGINT)}
+    noted = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        noted.append(signal.SIGHUP)
+    before = {each: signal.getsignal(each) for each in noted}
+    for each in noted:
+        signal.signal(each, note)
     try:
         yield stop
     finally:
@@ -347,5 +368,5 @@ def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("erasing", total=None)
-        yield lambda done, due: bar.update(task, completed=done, total=due or None)
+        task = bar.add_task("erasing", total=None, visible=False)
+        yield lambda done, due: bar.update(task, completed=done, total=due, visible=due > 0)

@@ -10,6 +10,7 @@ from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import counted, printable
 from forge_gdpr.cli.parameters import (
     CODE,
+    REQUEST_ID,
     actor_option,
     ending,
     filters,
@@ -59,7 +60,7 @@ def _command(name: str) -> click.Command:
             *_CODES,
         ),
     )
-    @click.argument("request_ids", type=click.IntRange(1), metavar="[ID]...", nargs=-1)
+    @click.argument("request_ids", type=REQUEST_ID, metavar="[ID]...", nargs=-1)
     @filters
     @click.option(
         "--reason",

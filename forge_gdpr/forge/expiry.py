@@ -1,4 +1,4 @@
-"""Since when a server's certificate has expired: OpenSSL refuses it without saying so."""
+"""Until when a server's certificate is valid: of one that has expired OpenSSL doesn't say so."""
 
 from __future__ import annotations
 

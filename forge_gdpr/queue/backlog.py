@@ -59,6 +59,28 @@ def count_due(connection: Connection, due: Due) -> int:
     ).scalar_one()
 
 
+def count_unapproved(connection: Connection, due: Due) -> int:
+    """Return how many requests would be due if somebody had approved them."""
+    if not due.approved_only:
+        return 0
+    approved = replace(due, approved_only=False).condition
+    return connection.execute(
+        select(func.count())
+        .select_from(deletion_requests)
+        .where(approved, _C.approved_by.is_(None))
+    ).scalar_one()
+
+
+def in_other_runs(connection: Connection, *, run_id: str) -> tuple[int, datetime | None]:
+    """Return how many requests other runs have claimed, and until when at most."""
+    row = connection.execute(
+        select(func.count(), func.max(_C.claim_expires_at)).where(
+            _C.status == Status.RUNNING, _C.claimed_by != run_id
+        )
+    ).one()
+    return row[0], row[1]
+
+
 def any_with_email(connection: Connection, due: Due) -> bool:
     """Say whether a due request has an e-mail, so that Forge's list of users is needed."""
     return bool(

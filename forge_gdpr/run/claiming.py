@@ -108,6 +108,8 @@ class Claimer:
                 untried=self._untried,
             )
             recorder.append(connection, [recorder.started(one) for one in claimed])
+            for request in claimed:  # who was given back, and is taken again, counts once
+                recorder.tally.given_back.pop(request.id, None)
             jobs, settled = self._identified(claimed)
             claims.note_user_ids(
                 connection,

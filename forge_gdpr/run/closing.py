@@ -9,8 +9,11 @@ from forge_gdpr import forecast
 from forge_gdpr.database.engine import reading
 from forge_gdpr.queue import backlog
 from forge_gdpr.run.summary import Summary
+from forge_gdpr.run.sums import Standing, summed
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from forge_gdpr.chain import Json
     from forge_gdpr.forge.gate import Halt
     from forge_gdpr.run.opening import Limits
@@ -21,10 +24,24 @@ if TYPE_CHECKING:
 class End:
     """How a run ended."""
 
-    due: int
+    start: Standing  #: before anybody was claimed
     halt: Halt | None
     cause: str | None  #: why it stopped early, for people
     signal: int | None
+
+
+def standing(connection: Connection, recorder: Recorder, limits: Limits) -> Standing:
+    """Return how the night's requests stand; those of a plan are nobody else's business."""
+    due = limits.due(recorder.clock.opened_at)
+    if limits.plan is not None:
+        return Standing(due=len(limits.plan.ids))
+    others, until = backlog.in_other_runs(connection, run_id=recorder.rules.run_id)
+    return Standing(
+        due=backlog.count_due(connection, due),
+        in_other_runs=others,
+        until=until,
+        waiting=backlog.count_unapproved(connection, due),
+    )
 
 
 def summed_up(recorder: Recorder, limits: Limits, end: End) -> tuple[Summary, dict[str, Json]]:
@@ -32,18 +49,23 @@ def summed_up(recorder: Recorder, limits: Limits, end: End) -> tuple[Summary, di
     clock, tally = recorder.clock, recorder.tally
     today = recorder.rules.legal.day_of(clock.now())
     with reading(recorder.engine) as connection:
-        standing = backlog.deadlines(connection, today=today)
+        dates = backlog.deadlines(connection, today=today)
         left = backlog.count_due(connection, limits.due(clock.opened_at))
+        now = standing(connection, recorder, limits)
         waiting = backlog.waiting(connection, today=today)
     # A run that was halted, or had a plan of its own, says nothing about other nights' pace.
     cut_short = end.halt is not None or limits.plan is not None
     pace = 0 if cut_short or left == 0 else tally.claimed
     missed = forecast.missed(waiting, per_night=pace, today=today) if pace else 0
+    ends = tally.ends
+    if limits.plan is not None:  # what is due beyond it does not count
+        back = ends.given_back - ends.given_back_later
+        now = Standing(due=max(0, end.start.due - ends.total) + back)
     summary = Summary(
         run_id=recorder.rules.run_id,
         opened_at=clock.opened_at,
         elapsed_s=clock.elapsed_s(),
-        due=end.due,
+        due=end.start.due,
         admitted=tally.admitted,
         claimed=tally.claimed,
         recovered=tally.recovered,
@@ -52,11 +74,12 @@ def summed_up(recorder: Recorder, limits: Limits, end: End) -> tuple[Summary, di
         outcomes=dict(tally.outcomes),
         became=dict(tally.became),
         left=left,
-        next_due_on=standing.next_due_on,
-        at_risk=standing.at_risk + missed,
+        next_due_on=dates.next_due_on,
+        at_risk=dates.at_risk + missed,
         halt=end.halt,
         cause=end.cause if end.halt is not None else None,
         signal=end.signal,
+        sums=summed(end.start, ends, now),
     )
     figures: dict[str, Json] = {
         "due": summary.due,

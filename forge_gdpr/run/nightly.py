@@ -17,6 +17,7 @@ from forge_gdpr.errors import ExitCode, ForgeGdprError, GuardStoppedError, KeyRe
 from forge_gdpr.forge.erasure import NOT_CALLED, Erasure
 from forge_gdpr.forge.gate import Gate, Halt, HaltedError
 from forge_gdpr.identity import DEFAULT_RULES, Directory, IdRules
+from forge_gdpr.lifecycle import Status
 from forge_gdpr.queue import backlog, claims
 from forge_gdpr.queue.holds import Held
 from forge_gdpr.run import closing
@@ -29,6 +30,7 @@ from forge_gdpr.run.opening import Limits, admit, close_run, guard, open_run, re
 from forge_gdpr.run.pool import Pool, asked
 from forge_gdpr.run.recorder import Attempt, Recorder, Rules
 from forge_gdpr.run.summary import Summary, Tally
+from forge_gdpr.run.sums import Standing
 from forge_gdpr.runids import RANDOM_BYTES, uuid7
 
 if TYPE_CHECKING:
@@ -137,6 +139,7 @@ class _Night:
         self._cause: str | None = None  # why the run stopped early, for people
         self._low_water = order.concurrency * 2
         self._due = 0
+        self._start = Standing()
         self._directory: Directory | None = None
         self._no_directory: str | None = None  # why there is none
         self._stopping = False  # nothing more is claimed
@@ -144,9 +147,9 @@ class _Night:
 
     def run(self) -> Summary:
         try:
-            repair(self._recorder)
+            repair(self._recorder, goes_on=self._goes_on)
             self._judge()
-            admit(self._recorder)
+            admit(self._recorder, goes_on=self._goes_on)
             if self._directory is None and not self._gate.halted:
                 self._read_directory(always=False)
             with Pool(self._erase, size=self._order.concurrency) as pool:
@@ -164,13 +167,18 @@ class _Night:
     def _judge(self) -> None:
         """Ask the guards; one of them needs to know how many users Forge has."""
         limits = self._order.limits
-        if limits.max_share:
+        if limits.max_share and not self._gate.halted:
             self._read_directory(always=True)
             if self._directory is None:
                 self._halt(Halt.DIRECTORY, self._no_directory)
-                return
-        users = None if self._directory is None else self._directory.users
-        self._due = guard(self._recorder, limits, users=users)
+        with reading(self._around.engine) as connection:
+            self._start = closing.standing(connection, self._recorder, limits)
+        if not self._gate.halted:
+            users = None if self._directory is None else self._directory.users
+            due = guard(self._recorder, limits, users=users)
+            self._start = replace(self._start, due=due)
+        self._due = self._start.due
+        self._tally.reviewed_before = self._tally.became[Status.REVIEW]
 
     def _erase(self, job: Job) -> tuple[Job, Erasure, int]:
         """Erase somebody; also say how many answers had been taken when that began."""
@@ -304,6 +312,9 @@ class _Night:
             self._halt(Halt.DIRECTORY, self._no_directory)
         if self._absences.unseen is not None:
             self._halt(Halt.UNSEEN, self._absences.unseen)
+        if not self._gate.halted:  # what others took away is no part of this run any more
+            done = self._tally.ends.total
+            self._around.progress(done, done)
 
     def _claim(self, claimer: Claimer, ready: list[Job], outstanding: int) -> None:
         """Claim what the workers will need soon; until the canary is over, one at a time."""
@@ -338,6 +349,11 @@ class _Night:
             else:
                 pool.submit(job)
 
+    def _goes_on(self) -> bool:
+        """Look up between two pages, and say whether another one is wanted."""
+        self._look_up()
+        return not self._stopping
+
     def _look_up(self) -> None:
         """See to what comes from outside: a signal, the time, a halt."""
         if self._around.stop.signal is not None:
@@ -347,15 +363,16 @@ class _Night:
         self._report_progress()
 
     def _report_progress(self) -> None:
-        done = sum(self._tally.became.values())
-        self._around.progress(done, self._due)
+        done = self._tally.ends.total
+        limit = self._order.limits.limit
+        self._around.progress(done, self._due if limit is None else min(self._due, limit))
         if self._clock.elapsed_s() - self._progress_s >= _PROGRESS_S:
             self._progress_s = self._clock.elapsed_s()
             structlog.get_logger().info("run.progress", done=done, due=self._due)
 
     def _closed(self) -> Summary:
         end = closing.End(
-            due=self._due,
+            start=self._start,
             halt=self._gate.halt_reason,
             cause=self._cause or self._gate.cause(self._tally.calls),
             signal=self._around.stop.signal,

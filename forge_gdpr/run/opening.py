@@ -21,7 +21,7 @@ from forge_gdpr.queue import admission, backlog, claims
 from forge_gdpr.queue.backlog import Due
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Engine
@@ -109,10 +109,16 @@ def close_run(recorder: Recorder, *, stopped: str | None, figures: dict[str, Jso
         return sign(connection, rules.signing_key, actor=rules.actor, at=recorder.clock.now())
 
 
-def repair(recorder: Recorder) -> None:
-    """Take over what crashed runs left: their claims, and the ends of their chains."""
+def repair(recorder: Recorder, *, goes_on: Callable[[], bool] = lambda: True) -> None:
+    """Take over what crashed runs left: their claims, and the ends of their chains.
+
+    Args:
+        recorder: of the run.
+        goes_on: is asked after each page; if not, the next run repairs what is left.
+    """
     while _repair_claims(recorder) == _PAGE:
-        pass
+        if not goes_on():
+            return
     with recorder.transaction() as connection:
         dead = connection.execute(
             select(runs.c.id)
@@ -170,9 +176,14 @@ def _record_override(recorder: Recorder, limits: Limits, guards: Sequence[str], 
         append_main(connection, entries, at=recorder.clock.now())
 
 
-def admit(recorder: Recorder) -> None:
-    """Admit every request that no run has seen, a page a transaction."""
-    while True:
+def admit(recorder: Recorder, *, goes_on: Callable[[], bool] = lambda: True) -> None:
+    """Admit every request that no run has seen, a page a transaction.
+
+    Args:
+        recorder: of the run.
+        goes_on: is asked before each page; if not, the next run admits what is left.
+    """
+    while goes_on():
         with recorder.transaction() as connection:
             admitted = admission.admit(
                 connection,

@@ -18,7 +18,7 @@ from forge_gdpr.database.engine import writing
 from forge_gdpr.database.tables import runs
 from forge_gdpr.errors import DatabaseError
 from forge_gdpr.forge.erasure import Erasure
-from forge_gdpr.lifecycle import Outcome, Status
+from forge_gdpr.lifecycle import Event, Outcome, Status
 from forge_gdpr.pseudonyms import Kind, aliases, pseudonyms
 from forge_gdpr.queue import claims
 from forge_gdpr.queue.admission import public_reference
@@ -260,7 +260,12 @@ class Recorder:
     def _count(self, conclusion: Conclusion) -> None:
         if conclusion.outcome is not None and conclusion.ended is Ended.ANSWERED:
             self.tally.outcomes[conclusion.outcome] += 1
-        self.tally.became[conclusion.end.status] += 1
+        end = conclusion.end
+        self.tally.became[end.status] += 1
+        if end.event is Event.GIVEN_BACK:
+            self.tally.given_back[end.id] = end.next_attempt_at is not None
+        elif end.event is Event.DEFERRED:
+            self.tally.put_off += 1
 
     def _renewal_is_due(self) -> bool:
         since_s = self.clock.elapsed_s() - self._renewed_s

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from forge_gdpr.errors import ExitCode, gravest
 from forge_gdpr.forge.gate import Halt
 from forge_gdpr.lifecycle import Outcome, Status
+from forge_gdpr.run.sums import Ends, Sums
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +68,20 @@ class Tally:
     late: int = 0  #: answers to requests that another run had taken over
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     became: Counter[Status] = field(default_factory=Counter)
+    put_off: int = 0
+    given_back: dict[int, bool] = field(default_factory=dict)  #: id: put off beyond this run?
+    reviewed_before: int = 0  #: came to need a person before anybody was claimed
+
+    @property
+    def ends(self) -> Ends:
+        """What became of the requests that this run claimed."""
+        return Ends(
+            done=self.became[Status.DONE],
+            put_off=self.put_off,
+            review=self.became[Status.REVIEW] - self.reviewed_before,
+            given_back=len(self.given_back),
+            given_back_later=sum(self.given_back.values()),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +106,7 @@ class Summary:
     signal: int | None
     cause: str | None = None  #: why it stopped early, with numbers; names nobody
     checkpoint: str | None = None  #: signed when the run closed
+    sums: Sums = field(default_factory=Sums)  #: where the night's requests are
 
     @property
     def finished(self) -> int:
@@ -98,9 +114,19 @@ class Summary:
         return sum(self.became.values())
 
     @property
+    def done(self) -> int:
+        """How many requests were done."""
+        return self.became.get(Status.DONE, 0)
+
+    @property
+    def reviewed_before(self) -> int:
+        """How many came to need a person before the run claimed anybody: others left them."""
+        return self.became.get(Status.REVIEW, 0) - self.sums.review
+
+    @property
     def per_second(self) -> float:
-        """Attempts a second."""
-        return self.finished / self.elapsed_s if self.elapsed_s > 0 else 0.0
+        """Requests done a second."""
+        return self.done / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
     @property
     def exit_code(self) -> int:
@@ -135,6 +161,7 @@ class Summary:
             "recovered": self.recovered,
             "outcomes": {outcome.value: self.outcomes.get(outcome, 0) for outcome in Outcome},
             "became": {status.value: count for status, count in sorted(self.became.items())},
+            "sums": self.sums.as_json(),
             "left": self.left,
             "late_answers": self.late,
             "calls": self.calls,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from forge_gdpr.absence import account_proof
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 #: So many ids that requests name are looked for.
 _NAMED: Final = 10_000
+#: Certificates that renew themselves are renewed earlier than so many days before their end.
+_RENEWAL_DAYS: Final = 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +87,18 @@ def forge(
         if date is None
         else compared("forge clock", date, now(), "Forge's"),
     ]
+
+
+def certificate(ends_at: datetime | None, *, now: datetime) -> Finding:
+    """Say how long the server's certificate is valid; that it is trusted, the list has shown."""
+    name = "forge certificate"
+    if ends_at is None:
+        return warning(name, "it can't be read: see whether the server is up, then look again")
+    days = (ends_at - now) // timedelta(days=1)
+    said = f"valid for {days} more days, until {ends_at:%Y-%m-%d %H:%M} UTC"
+    if days < _RENEWAL_DAYS:
+        return warning(name, f"{said}: ask whoever runs the server when it is renewed")
+    return Finding(name=name, said=said)
 
 
 def _looked_for(expectation: Expected | None) -> list[str]:

@@ -216,7 +216,7 @@ def test_a_run_deletes_after_a_yes(
 ) -> None:
     keys = [(RUN.format(url=sandbox.url), CONSENTS[consent])]
     shown = at_terminal(desk, "run", keys=keys)
-    assert (shown.code, "2 of 2 due" in shown.text) == (0, True)
+    assert (shown.code, "2 requests: 2 done" in shown.text) == (0, True)
     assert ("please type y or n" in shown.text) is ("slip" in consent)
     assert fetch(engine, "SELECT status FROM deletion_requests ORDER BY id") == [
         "done",
@@ -241,13 +241,13 @@ def test_a_run_of_a_plan_asks_for_what_stands_in_it(
     insert(engine, {"forge_user_id": USERS[5].id})
     keys = [(RUN.format(url=sandbox.url), "y\n")]
     shown = at_terminal(desk, "run", "--plan", "plan.json", keys=keys)
-    assert (shown.code, "2 of 2 due" in shown.text) == (0, True)
+    assert (shown.code, "2 requests: 2 done" in shown.text) == (0, True)
 
 
 def test_a_run_with_nothing_due_asks_nothing(program: Program) -> None:
     shown = at_terminal(program, "run")
     assert (shown.code, "[y/N]" in shown.text) == (0, False)
-    assert "0 of 0 due" in shown.text
+    assert "nothing was due" in shown.text
 
 
 @pytest.mark.parametrize("words", [("run", "--yes"), ("run", "--dry-run")], ids=" ".join)

@@ -45,7 +45,7 @@ def test_a_good_run_prints_its_summary_only(program: Program, engine: Engine) ->
     done = program("run")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"^ *erased +2$", done.stdout, re.MULTILINE)
-    assert "2 of 2 due" in done.stdout
+    assert "2 requests: 2 done\n2 done in " in done.stdout
 
 
 def test_quiet_prints_nothing(program: Program, engine: Engine) -> None:
@@ -229,7 +229,7 @@ def test_a_wrong_key_is_exit_code_7_and_says_what_to_do(program: Program, engine
     assert "check FORGE_GDPR_API_KEY" in done.stderr
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_cleanly(
     program: Program, engine: Engine, sandbox: Sandbox, signum: signal.Signals
 ) -> None:

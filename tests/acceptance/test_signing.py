@@ -27,7 +27,7 @@ def test_a_key_is_made_once_for_its_owner_alone(program: Program) -> None:
     again = program.here("audit", "keygen", "key")
     assert (again.returncode, "a key is never replaced" in again.stderr) == (2, True)
     assert program.here("audit", "keygen", "--name", "a b", "other").returncode == 2
-    assert program.here("audit", "keygen", "nowhere/key").returncode == 2
+    assert program.here("audit", "keygen", "nowhere/key").returncode == 3
 
 
 def test_each_run_signs_the_record_and_verify_extends_what_was_kept(
