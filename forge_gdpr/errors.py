@@ -25,6 +25,7 @@ class ExitCode(IntEnum):
     AUDIT_BROKEN = 6
     KEY_REFUSED = 7
     GUARD_STOPPED = 8
+    STALE = 9
     NEEDS_REVIEW = 10
     DEADLINE_AT_RISK = 11
 
@@ -40,11 +41,13 @@ MEANINGS: Final[Mapping[ExitCode, str]] = {
     ExitCode.AUDIT_BROKEN: "the record doesn't verify",
     ExitCode.KEY_REFUSED: "Forge refuses the API key",
     ExitCode.GUARD_STOPPED: "a safety guard stopped the run before it deleted anybody",
+    ExitCode.STALE: "`status`: no good run is recent enough",
     ExitCode.NEEDS_REVIEW: "finished; in this run at least one request came to need a person",
     ExitCode.DEADLINE_AT_RISK: "finished; at least one open request is late, or will be",
 }
 
-#: Where two codes apply, the one further left is told.
+#: Where two codes apply, the first of these wins. All codes are in it; those of a command that did
+#: not begin its work come last.
 _GRAVEST_FIRST: Final = (
     ExitCode.CONFIGURATION,
     ExitCode.DATABASE,
@@ -52,8 +55,11 @@ _GRAVEST_FIRST: Final = (
     ExitCode.KEY_REFUSED,
     ExitCode.FORGE_UNAVAILABLE,
     ExitCode.GUARD_STOPPED,
+    ExitCode.STALE,
     ExitCode.DEADLINE_AT_RISK,
     ExitCode.NEEDS_REVIEW,
+    ExitCode.BUG,
+    ExitCode.USAGE,
     ExitCode.OK,
 )
 

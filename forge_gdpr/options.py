@@ -7,6 +7,7 @@ else than the other. No pydantic in here, so that `--help` stays quick (272 ms).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Final
 
 PREFIX: Final = "FORGE_GDPR_"
@@ -22,11 +23,37 @@ class Option:
     minimum: int | float | None = None
     maximum: int | float | None = None
     secret: bool = False
+    choices: tuple[str, ...] = ()
+    example: str | None = None  #: what a template shows where there is no default, or a better one
 
     @property
     def variable(self) -> str:
         """The environment variable."""
         return PREFIX + self.name.upper()
+
+    @property
+    def file_variable(self) -> str | None:
+        """The environment variable that names a file with the value; only a secret has one."""
+        return f"{self.variable}_FILE" if self.secret else None
+
+    @property
+    def credential(self) -> str:
+        """The name of the file in systemd's credentials directory."""
+        return self.variable.lower()
+
+    @property
+    def form(self) -> str:
+        """What can be written, in words, if that can be said at all."""
+        match self.default:
+            case bool():
+                return "true or false"
+            case int():
+                return f"a whole number from {self.range}"
+            case float():
+                return f"a number from {self.range}"
+            case _:
+                *others, last = self.choices or ("text",)
+                return f"{', '.join(others)} or {last}" if others else last
 
     @property
     def range(self) -> str:
@@ -40,9 +67,13 @@ DATABASE_URL: Final = Option(
     name="database_url",
     default="sqlite:///forge-gdpr.db",
     secret=True,
-    help="Any SQLAlchemy URL of SQLite or PostgreSQL (psycopg 3).",
+    example="sqlite:////var/lib/forge-gdpr/forge-gdpr.db",
+    help="Any SQLAlchemy URL of SQLite or PostgreSQL (psycopg 3); without a terminal it must be"
+    " set.",
 )
-API_KEY: Final = Option(name="api_key", secret=True, help="Forge's key.")
+API_KEY: Final = Option(
+    name="api_key", secret=True, example="/etc/forge-gdpr/api-key", help="Forge's key."
+)
 BASE_URL: Final = Option(
     name="base_url",
     default="https://api.runalloy.com/forge/2021-12",
@@ -237,10 +268,59 @@ VERIFY: Final = Option(
     name="verify", default=False, help="After a deletion, ask Forge: GET must answer 404."
 )
 LOG_FORMAT: Final = Option(
-    name="log_format", default="auto", help="As json, console, or auto: console on a terminal."
+    name="log_format",
+    default="auto",
+    choices=("auto", "json", "console"),
+    help="As json, console, or auto: console on a terminal.",
 )
 LOG_LEVEL: Final = Option(
-    name="log_level", default="info", help="From debug, info, warning or error."
+    name="log_level",
+    default="info",
+    choices=("debug", "info", "warning", "error"),
+    help="From debug, info, warning or error.",
 )
 
+_TEMPLATE_WIDTH: Final = 98
+_TEMPLATE_HEAD: Final = """\
+# /etc/forge-gdpr/environment, mode 0600; written by 'forge-gdpr settings --output env'.
+#
+# One NAME='value' a line; what begins with #FORGE_GDPR_ is commented out and shows the default.
+# Keep the quotation marks: without them a shell acts on & and $ in a URL. systemd removes them as a
+# shell does, but docker's --env-file does not: leave them out there. Keep secrets in files of their
+# own, and name these here.
+"""
+
 OPTIONS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Option))
+#: Every environment variable that is read.
+NAMES: Final = frozenset(
+    name for option in OPTIONS for name in (option.variable, option.file_variable) if name
+)
+
+
+def template() -> str:
+    """Return an environment file that explains itself: every setting with its help and default."""
+    return "".join([_TEMPLATE_HEAD, *map(_template_of, OPTIONS)])
+
+
+def shown_value(value: float | str | None) -> str:
+    """Return a setting's value as it is written in the environment; empty if there is none."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(value)
+
+
+def _template_of(option: Option) -> str:
+    limits = f" ({option.range})" if option.range else ""
+    lines = wrap(f"{option.help}{limits}", _TEMPLATE_WIDTH - len("# "))
+    comment = "".join(f"# {line}\n" for line in lines)
+    mark = "" if option.example else "#"
+    if option.secret and option.default is None:
+        return f"\n{comment}{mark}{option.file_variable}='{option.example or ''}'\n"
+    value = shown_value(option.example or option.default)
+    return f"\n{comment}{mark}{option.variable}='{value}'\n"

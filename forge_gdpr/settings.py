@@ -8,38 +8,70 @@ only here; ``cli/`` imports this module when a command runs, not for its help.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import os
 import re
+import shlex
 import stat
 import warnings
+from dataclasses import dataclass
+from difflib import SequenceMatcher, get_close_matches
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
-    SecretsSettingsSource,
     SettingsConfigDict,
 )
 
-from forge_gdpr import options
+from forge_gdpr import addresses, options
 from forge_gdpr.chain import canonical
 from forge_gdpr.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
     from pydantic.fields import FieldInfo
 
+_CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
 #: A group or anybody else may read or write the file.
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
+_ROOT: Final = 0
+_LONGEST_SECRET_BYTES: Final = 2**20
+#: How much a name must be like ours to be taken for one that is mistyped: one slip in the prefix,
+#: like FORGE_GPDR_RATE. FORGE_GRPC_URL is another program's.
+_LIKE_OURS: Final = 0.85
+_LONGEST_SHOWN: Final = 40
+
+
+class Source(StrEnum):
+    """Where a setting's value comes from."""
+
+    DEFAULT = "default"
+    ENVIRONMENT = "environment"
+    FILE = "file"
+    CREDENTIAL = "credential"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where one setting's value comes from."""
+
+    source: Source
+    path: Path | None = None  #: of a file or credential
+
+    def __str__(self) -> str:
+        return self.source.value if self.path is None else f"{self.source.value} {self.path}"
 
 
 def _declared(option: options.Option) -> Any:  # noqa: ANN401  # as pydantic's own Field
@@ -57,25 +89,33 @@ def _secret(option: options.Option) -> Any:  # noqa: ANN401  # as pydantic's own
     return Field(default=default, description=option.help)
 
 
-class _SecretFiles(PydanticBaseSettingsSource):
-    """Reads ``FORGE_GDPR_<SECRET>_FILE``."""
+class _Files(PydanticBaseSettingsSource):
+    """Reads ``FORGE_GDPR_<SECRET>_FILE`` and systemd's credentials."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Return the content of the file that the environment names for this field."""
-        variable = f"{options.PREFIX}{field_name.upper()}_FILE"
-        path = os.environ.get(variable)
-        is_secret = any(o.secret and o.name == field_name for o in options.OPTIONS)
-        if not path or not is_secret:
-            return None, field_name, False
-        return read_secret(Path(path), variable), field_name, False
+        """Return what a file says of this field; None if there is no file."""
+        option = next(option for option in options.OPTIONS if option.name == field_name)
+        secret, credential = _secret_file(option), _credential(option)
+        if secret is not None:
+            value = read_secret(secret, str(option.file_variable))
+            in_clear = os.environ.get(option.variable, "").strip()
+            if in_clear not in {"", value}:
+                raise ConfigurationError(
+                    f"{option.variable} and {option.file_variable} are both set, and differ:"
+                    " remove one"
+                )
+            return value, field_name, False
+        if credential is not None:
+            return _read(credential, f"the credential {option.credential}"), field_name, False
+        return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        """Return all secrets that come from files."""
-        found = {
+        """Return all settings that come from files."""
+        values = {
             name: self.get_field_value(field, name)[0]
             for name, field in self.settings_cls.model_fields.items()
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class Settings(BaseSettings):
@@ -135,10 +175,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # made here
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: arguments, variables, files, systemd's credentials."""
-        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-        folder = Path(credentials) if credentials and Path(credentials).is_dir() else None
-        systemd = SecretsSettingsSource(settings_cls, secrets_dir=folder)
-        return (init_settings, env_settings, _SecretFiles(settings_cls), systemd)
+        return (init_settings, env_settings, _Files(settings_cls))
 
     @classmethod
     def from_environment(cls, **overrides: object) -> Self:
@@ -148,8 +185,10 @@ class Settings(BaseSettings):
             overrides: what the command line says; None means it says nothing.
 
         Raises:
-            ConfigurationError: one is missing or wrong; its value is shown only if it is no secret.
+            ConfigurationError: one is wrong, or a name is unknown; a value is shown only if it is
+                no secret.
         """
+        _require_known_names()
         given = {name: value for name, value in overrides.items() if value is not None}
         try:
             return cls(**given)  # type: ignore[arg-type]  # pydantic checks them
@@ -170,17 +209,38 @@ class Settings(BaseSettings):
             return None if value is None else "set"
         return f"{value:g}" if isinstance(value, float) else str(value)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _text_is_plain(cls, value: object, info: ValidationInfo) -> object:
+        """Drop white space around a value, as Windows line ends leave it; refuse what is odd."""
+        if not isinstance(value, str) or info.field_name == options.USER_ID_PATTERN.name:
+            return value
+        text = value.strip()
+        if not text:
+            raise ValueError("is blank: write a value, or remove it")
+        if len(text) > 1 and text[0] == text[-1] and text[0] in {"'", '"'}:
+            raise ValueError(
+                "has quotation marks around it: remove them (a shell does that, but docker's"
+                " --env-file does not)"
+            )
+        several_lines = info.field_name == options.SUBJECT_KEY.name
+        for character in "".join(text.splitlines()) if several_lines else text:
+            if not character.isprintable():
+                raise ValueError(
+                    f"has a character in it that can't be printed (U+{ord(character):04X}):"
+                    " remove it"
+                )
+        return text
+
     @field_validator("base_url")
     @classmethod
     def _base_url_is_safe(cls, value: str) -> str:
-        url = urlsplit(value)
-        if url.scheme not in {"https", "http"} or not url.hostname:
-            raise ValueError("is not an address like https://api.runalloy.com/forge/2021-12")
-        if url.username or url.password or url.query or url.fragment:
-            raise ValueError("is an address without user, query or fragment")
-        if url.scheme == "http" and not _is_loopback(url.hostname):
-            raise ValueError("is plain http, which is only for this machine: write https")
-        return value.rstrip("/")
+        return addresses.api_base(value)
+
+    @field_validator("proxy")
+    @classmethod
+    def _proxy_is_one(cls, value: SecretStr | None) -> SecretStr | None:
+        return None if value is None else SecretStr(addresses.proxy(value.get_secret_value()))
 
     @field_validator("user_id_pattern")
     @classmethod
@@ -197,10 +257,12 @@ class Settings(BaseSettings):
     @field_validator("api_key")
     @classmethod
     def _api_key_fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
-        text = None if value is None else value.get_secret_value().strip()
-        if text is not None and not (text.isascii() and text.isprintable() and text):
-            raise ValueError("has characters that no HTTP header can hold")
-        return None if text is None else SecretStr(text)
+        text = "" if value is None else value.get_secret_value()
+        if text.lower().startswith("bearer "):
+            raise ValueError("begins with 'Bearer ', which is added to it: write the key alone")
+        if " " in text or not text.isascii():
+            raise ValueError("has a blank or a letter beyond ASCII in it, which no key has")
+        return value
 
     @model_validator(mode="after")
     def _lease_outlives_a_call(self) -> Self:
@@ -212,44 +274,195 @@ class Settings(BaseSettings):
         return self
 
 
+def origin_of(option: options.Option) -> Origin:
+    """Return where the value of a setting comes from, but for a command line."""
+    secret, credential = _secret_file(option), _credential(option)
+    if os.environ.get(option.variable):
+        return Origin(source=Source.ENVIRONMENT)
+    if secret is not None:
+        return Origin(source=Source.FILE, path=secret)
+    if credential is not None:
+        return Origin(source=Source.CREDENTIAL, path=credential)
+    return Origin(source=Source.DEFAULT)
+
+
 def read_secret(path: Path, variable: str) -> str:
     """Return the secret in a file, without the white space around it.
 
     Raises:
         ConfigurationError: it can't be read, is empty, or others may read it.
     """
+    return _read(path, f"{variable} names {path}, which", private=True)
+
+
+def _read(path: Path, subject: str, *, private: bool = False) -> str:
+    """Return the text in a file, without the white space around it.
+
+    Args:
+        path: of the file.
+        subject: of the sentence that an error is.
+        private: whether nobody else may read it.
+
+    Raises:
+        ConfigurationError: it can't be read, is empty, or others may read it.
+    """
     try:
-        mode = path.stat().st_mode
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"{variable} names {path}, which can't be read ({type(error).__name__})"
-        ) from None
-    if mode & _OTHERS:
-        raise ConfigurationError(
-            f"{variable} names {path}, which others may read: run 'chmod 600 {path}'"
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            read_only = bool(os.fstatvfs(file.fileno()).f_flag & os.ST_RDONLY)
+            raw = file.read(_LONGEST_SECRET_BYTES)
+    except OSError as error:
+        raise ConfigurationError(f"{subject} {_unreadable(error, path)}") from None
+    if private:
+        fault = exposed(
+            path, mode=status.st_mode, owner=status.st_uid, user=os.geteuid(), read_only=read_only
         )
+        if fault is not None:
+            raise ConfigurationError(f"{subject} {fault}")
+    try:
+        text = raw.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{subject} is not UTF-8 text") from None
     if not text:
-        raise ConfigurationError(f"{variable} names {path}, which is empty")
+        raise ConfigurationError(f"{subject} is empty")
     return text
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def exposed(path: Path, *, mode: int, owner: int, user: int, read_only: bool) -> str | None:
+    """Say how others than its reader may get at a secret, and what to type; None if they can't.
+
+    A container is given its secrets as root's files on a read-only mount, readable by everybody in
+    it (Docker) or by a group (Kubernetes). Nobody in there can run chmod, and nobody but root could
+    have put the file there, so it is accepted. Anywhere else chmod is possible, and needed: the
+    machine is shared.
+
+    Args:
+        path: of the file.
+        mode: of the file.
+        owner: of the file.
+        user: who reads it.
+        read_only: whether its file system is mounted read-only.
+    """
+    if not mode & _OTHERS or (read_only and owner == _ROOT and not mode & _OTHERS_WRITE):
+        return None
+    name = shlex.quote(str(path))
+    if read_only:
+        return (
+            "others may read, and which is on a read-only mount: where it is mounted from, run"
+            f" 'chown {user} FILE && chmod 600 FILE', or 'chown root FILE && chmod 444 FILE'"
+        )
+    if user in {_ROOT, owner}:
+        return f"others may read: run 'chmod 600 {name}'"
+    return f"others may read: run 'sudo chown {user} {name} && sudo chmod 600 {name}'"
+
+
+def unknown_names(names: Collection[str]) -> Iterator[str]:
+    """Yield, for each name that is meant for this program and not known to it, what is wrong.
+
+    Taken for ours is what begins like our prefix, in small letters or with a slip in it, too. The
+    variables that Kubernetes sets for a Service whose name begins like ours are not settings.
+    """
+    services = {
+        name.removesuffix("_SERVICE_HOST") for name in names if name.endswith("_SERVICE_HOST")
+    }
+    of_services = tuple(
+        f"{service}_{kind}" for service in services for kind in ("SERVICE_", "PORT")
+    )
+    for name in sorted(names):
+        if name not in options.NAMES and _is_like_ours(name) and not name.startswith(of_services):
+            shown = name.encode("unicode_escape").decode()[: 2 * _LONGEST_SHOWN]
+            yield f"{shown} is not a setting: {_suggestion(_plain(name), options.NAMES)}"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[.\-]", "_", name.upper())
+
+
+def _is_like_ours(name: str) -> bool:
+    start = _plain(name)[: len(options.PREFIX)]
+    return SequenceMatcher(None, start, options.PREFIX).ratio() >= _LIKE_OURS
+
+
+def _suggestion(name: str, known: Collection[str]) -> str:
+    whole = name.removesuffix("_FILE")
+    if whole in known and name not in known:
+        return f"only a secret can be in a file of its own, so write {whole}"
+    rests = [option.removeprefix(options.PREFIX) for option in sorted(known)]
+    guess = get_close_matches(name[len(options.PREFIX) :], rests, n=1)
+    if guess:
+        return f"did you mean {options.PREFIX}{guess[0]}?"
+    return "'forge-gdpr settings --output env' lists all"
+
+
+def _require_known_names() -> None:
+    """See to it that nothing that is set is ignored.
+
+    Raises:
+        ConfigurationError: a variable, or a file among systemd's credentials, is unknown.
+    """
+    faults = list(unknown_names(os.environ))
+    folder = _credentials()
+    if folder is not None:
+        try:
+            files = {path.name for path in folder.iterdir()}
+        except OSError as error:
+            raise ConfigurationError(
+                f"{_CREDENTIALS} names {folder}, which {_unreadable(error, folder)}"
+            ) from None
+        known = {option.variable for option in options.OPTIONS}
+        faults += [
+            f"the credential {name} is not a setting: {_suggestion(_plain(name), known).lower()}"
+            for name in sorted(files - {option.credential for option in options.OPTIONS})
+            if _is_like_ours(name)
+        ]
+    if faults:
+        raise ConfigurationError("; ".join(faults))
+
+
+def _secret_file(option: options.Option) -> Path | None:
+    """Return the file that the environment names for a secret."""
+    name = os.environ.get(option.file_variable or "", "").strip()
+    return Path(name) if name else None
+
+
+def _credentials() -> Path | None:
+    name = os.environ.get(_CREDENTIALS, "")
+    return Path(name) if name else None
+
+
+def _credential(option: options.Option) -> Path | None:
+    """Return the file with a setting among systemd's credentials, if it is there."""
+    folder = _credentials()
+    path = None if folder is None else folder / option.credential
+    return path if path is not None and path.exists() else None
+
+
+def _unreadable(error: OSError, path: Path) -> str:
+    """Say why a file can't be read, and what to type; the end of a sentence."""
+    match error:
+        case FileNotFoundError():
+            return "does not exist"
+        case IsADirectoryError():
+            return "is a folder"
+        case PermissionError():
+            name = shlex.quote(str(path))
+            return f"may not be read by this user: run 'sudo chown {os.geteuid()} {name}'"
+        case _:
+            return f"can't be read ({error.strerror})"
 
 
 def _explained(error: ValidationError) -> str:
     """Say which setting is wrong and how, in one line, without the value of a secret."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    said = first["msg"].removeprefix("Value error, ")
+    first, *others = error.errors(include_url=False, include_context=False)
+    reason = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:
-        return said
-    option = next(o for o in options.OPTIONS if o.name == first["loc"][0])
-    value = "" if option.secret else f"={first['input']}"
-    allowed = f" ({option.range})" if option.range else ""
-    return f"{option.variable}{value} is wrong: {said}{allowed}"
+        return reason
+    option = next(option for option in options.OPTIONS if option.name == first["loc"][0])
+    if first["type"] == "value_error":
+        said = f"{option.variable} {reason}"
+    else:
+        value = str(first["input"]).strip()[:_LONGEST_SHOWN]
+        said = f"{option.variable}={value} is wrong: write {option.form}"
+    count = len(others)
+    more = f"; {count} other setting{'s are' if count > 1 else ' is'} wrong, too" if others else ""
+    return said + more

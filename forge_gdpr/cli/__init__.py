@@ -25,6 +25,7 @@ from forge_gdpr.cli.requests import requests
 from forge_gdpr.cli.retention import retention_command
 from forge_gdpr.cli.run import run_command
 from forge_gdpr.cli.sandbox import sandbox_command
+from forge_gdpr.cli.settings import settings_command
 from forge_gdpr.cli.status import status_command
 from forge_gdpr.cli.steering import STEERING
 from forge_gdpr.cli.users import users
@@ -50,6 +51,7 @@ for command in (
     requests,
     run_command,
     sandbox_command,
+    settings_command,
     status_command,
     users,
 ):

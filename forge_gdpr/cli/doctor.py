@@ -100,11 +100,10 @@ def _local(settings: Settings) -> Iterator[Finding]:
 
     yield checks.tried("calendar", calendar)
     now = datetime.now(UTC)
-    url = settings.database_url.get_secret_value()
 
     def reached() -> Finding:
         engine = wiring.engine_for(settings)
-        return checks.database(engine, shown=shown_url(parsed_url(url)))
+        return checks.database(engine, shown=shown_url(parsed_url(wiring.database_url(settings))))
 
     yield checks.tried("signing key", lambda: _signing_key(settings))
     database = checks.tried("database", reached)
@@ -125,7 +124,7 @@ def _local(settings: Settings) -> Iterator[Finding]:
     yield checks.tried("identifiers", lambda: checks.identifiers(engine, pattern=pattern))
     key_file = wiring.subject_key_file(settings)
     if key_file is not None:  # else the files are the server's
-        path = Path(str(parsed_url(url).database))
+        path = Path(str(parsed_url(wiring.database_url(settings)).database))
         yield checks.files([path, key_file])
         yield checks.disk(path.parent)
 

@@ -48,7 +48,10 @@ if TYPE_CHECKING:
 
 @click.command(
     "run",
-    epilog=ending("forge-gdpr run --dry-run", *(c for c in ExitCode if c is not ExitCode.BUG)),
+    epilog=ending(
+        "forge-gdpr run --dry-run",
+        *(code for code in ExitCode if code not in {ExitCode.BUG, ExitCode.STALE}),
+    ),
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be done; needs no API key.")
 @click.option(

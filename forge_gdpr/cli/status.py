@@ -37,13 +37,13 @@ class Age(click.ParamType[float]):
         ExitCode.OK,
         ExitCode.CONFIGURATION,
         ExitCode.DATABASE,
-        ExitCode.FORGE_UNAVAILABLE,
         ExitCode.AUDIT_BROKEN,
+        ExitCode.STALE,
         ExitCode.NEEDS_REVIEW,
         ExitCode.DEADLINE_AT_RISK,
         instead={
             ExitCode.OK: "all is well",
-            ExitCode.FORGE_UNAVAILABLE: "no good run is recent enough",
+            ExitCode.STALE: "no good run is recent enough",
             ExitCode.NEEDS_REVIEW: "at least one request needs a person",
             ExitCode.DEADLINE_AT_RISK: "at least one open request is late, or will be",
         },
@@ -53,7 +53,7 @@ class Age(click.ParamType[float]):
     "--max-age",
     "max_age_h",
     type=Age(),
-    help="The last good run is no older than this, else exit code 5."
+    help="The last good run is no older than this, else exit code 9."
     f"  [env var: {options.MAX_AGE_H.variable}; default: {options.MAX_AGE_H.default:g}h]",
 )
 @click.option("--quick", is_flag=True, help="Do not read the record: for a look every minute.")

@@ -27,6 +27,15 @@ def is_terminal(stream: IO[Any] | None) -> bool:
         return False
 
 
+def at_a_terminal() -> bool:
+    """Say whether a person started this: one of the three streams is a terminal.
+
+    One is enough, for people pipe into programs and out of them; cron, systemd and containers
+    leave none.
+    """
+    return any(is_terminal(stream) for stream in (sys.stdin, sys.stdout, sys.stderr))
+
+
 def somebody_is_there() -> bool:
     """Say whether somebody sits at a terminal and can answer."""
     return is_terminal(sys.stdin)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forge_gdpr.cli.terminal import at_a_terminal
 from forge_gdpr.errors import ConfigurationError
 from forge_gdpr.pseudonyms import Keyring
 
@@ -49,7 +50,24 @@ def engine_for(settings: Settings, *, create: bool = False) -> Engine:
     """Return the engine of the configured database."""
     from forge_gdpr.database.engine import engine_of
 
-    return engine_of(settings.database_url.get_secret_value(), create=create)
+    return engine_of(database_url(settings), create=create)
+
+
+def database_url(settings: Settings) -> str:
+    """Return the URL of the database that a command is about to use.
+
+    A job that nobody watches says which one it means: the default would be an empty file in some
+    folder, and a night in which nothing was due.
+
+    Raises:
+        ConfigurationError: there is only the default, and no terminal.
+    """
+    if "database_url" not in settings.model_fields_set and not at_a_terminal():
+        raise ConfigurationError(
+            "FORGE_GDPR_DATABASE_URL is not set, and without a terminal there is no default: set"
+            " it, in quotation marks where a shell reads it (as in cron/environment.example)"
+        )
+    return settings.database_url.get_secret_value()
 
 
 def migrated_engine(settings: Settings) -> Engine:
@@ -101,7 +119,7 @@ def subject_key_file(settings: Settings) -> Path | None:
     """Return where the subject key lies beside a SQLite database; None for PostgreSQL."""
     from forge_gdpr.database.engine import parsed_url
 
-    url = parsed_url(settings.database_url.get_secret_value())
+    url = parsed_url(database_url(settings))
     if url.get_backend_name() != "sqlite":
         return None
     return Path(f"{url.database}.subject-key")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from forge_gdpr.errors import ConfigurationError, DatabaseError
@@ -19,7 +19,6 @@ from forge_gdpr.errors import ConfigurationError, DatabaseError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy.engine import URL
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -44,6 +43,7 @@ def parsed_url(database_url: str) -> URL:
     """
     try:
         url = make_url(database_url)
+        _require_plain_login(database_url, url)
     except (ArgumentError, ValueError):
         raise ConfigurationError(
             "FORGE_GDPR_DATABASE_URL is not a database URL: write sqlite:///path/to/file.db"
@@ -65,11 +65,34 @@ def parsed_url(database_url: str) -> URL:
 
 
 def shown_url(url: URL) -> str:
-    """Return a database's URL for people: without its password and our own options."""
+    """Return a database's URL for people: host, port and name, or a path.
+
+    Nothing else: a password may be in the arguments, too, and a user's name says nothing here.
+    """
     if url.get_backend_name() == "sqlite":
         path = unquote((url.database or "").removeprefix("file:"))
         return f"sqlite:///{path}"
-    return url.render_as_string(hide_password=True)
+    place = {name: url.query[name] for name in ("host", "port") if name in url.query}
+    plain = URL.create(
+        "postgresql", host=url.host, port=url.port, database=url.database, query=place
+    )
+    return plain.render_as_string()
+
+
+def _require_plain_login(text: str, url: URL) -> None:
+    """Refuse a URL whose password goes on where a host or a database is read.
+
+    Raises:
+        ConfigurationError: user or password have an @ or ? that is not escaped.
+    """
+    if not url.drivername.startswith("postgres"):
+        return
+    ends = 0 if url.username is None else 1  # the @ that user and password end with
+    if text.count("@") != ends or (ends and "?" in text.partition("@")[0]):
+        raise ConfigurationError(
+            "FORGE_GDPR_DATABASE_URL has an @ or a ? too many: write those of a user or password as"
+            " %40 and %3F"
+        )
 
 
 def engine_of(database_url: str, *, create: bool = False) -> Engine:

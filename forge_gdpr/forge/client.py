@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import structlog
+from requests import PreparedRequest
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from forge_gdpr.answers import TRANSIENT_STATUSES, Reply
@@ -97,6 +98,9 @@ class ForgeClient:
             now: the wall clock, only for a Retry-After that names a date without a Date beside it,
                 and for a certificate that has expired.
             draw: a random number from 0.0 to 1.0.
+
+        Raises:
+            ConfigurationError: no call to this endpoint could be what it is meant to be.
         """
         self.gate = gate
         self._endpoint = endpoint
@@ -105,6 +109,7 @@ class ForgeClient:
         self._now = now
         self._draw = draw
         self._context = endpoint.tls_context()
+        endpoint.aim(PreparedRequest(), path_of("user"))  # a worker would tell it too late
         self._watch = DeadlineWatch(monotonic=monotonic)
         self._threads = threading.local()
         self._transports: list[Transport] = []

@@ -85,6 +85,30 @@ class Endpoint:
     list_ignores: frozenset[str] = frozenset()  #: keys beside ``data`` that hint at nothing
     user_id_pattern: re.Pattern[str] = DEFAULT_PATTERN
 
+    def aim(self, request: PreparedRequest, path: str) -> None:
+        """Give a request its URL, which must be the very one that is meant.
+
+        The settings normalise the base, and `path_of` checks what is below it, so this is the last
+        guard against a call that ends up elsewhere: a DELETE of all users, say.
+
+        Args:
+            request: is changed.
+            path: from `path_of`.
+
+        Raises:
+            ConfigurationError: something in the base changes on its way into a URL.
+        """
+        url = self.base_url + path
+        try:
+            request.prepare_url(url, None)
+        except requests.RequestException:
+            request.url = None
+        if request.url != url or "?" in url or "#" in url:
+            raise ConfigurationError(
+                "FORGE_GDPR_BASE_URL changes on its way into a request, which could end up"
+                " elsewhere: write it like https://api.runalloy.com/forge/2021-12"
+            )
+
     def tls_context(self) -> ssl.SSLContext:
         """Return the TLS settings that all workers share.
 
@@ -238,7 +262,7 @@ class Transport:
 
         Raises:
             TransportError: there was no answer.
-            InvalidUserIdError: the URL is not the one that was meant; nothing was sent.
+            ConfigurationError: the URL is not the one that was meant; nothing was sent.
         """
         request = self._aimed(method, path, body)
         request.headers["Accept-Encoding"] = "identity" if feed is None else "gzip, deflate"
@@ -267,17 +291,14 @@ class Transport:
         if request is None:
             request = self._prepared[method] = requests.Request(
                 method,
-                self._endpoint.base_url,
+                "https://localhost",  # until it is aimed
                 headers={
                     "Authorization": f"Bearer {self._endpoint.api_key}",
                     "Accept": "application/json",
                     "User-Agent": "forge-gdpr",
                 },
             ).prepare()
-        url = self._endpoint.base_url + path
-        request.prepare_url(url, None)
-        if request.url != url:
-            raise InvalidUserIdError("this Forge user id changes in a URL: it is never sent")
+        self._endpoint.aim(request, path)
         if body is not None:
             request.prepare_body(json.dumps(body).encode(), None)
             request.headers["Content-Type"] = "application/json"

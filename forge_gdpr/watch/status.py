@@ -73,7 +73,7 @@ class Health:
         alive = self.age_h is not None and self.age_h <= self.max_age_h
         found = {
             ExitCode.AUDIT_BROKEN: broken,
-            ExitCode.FORGE_UNAVAILABLE: not alive,
+            ExitCode.STALE: not alive,
             ExitCode.DEADLINE_AT_RISK: self.backlog.at_risk > 0 or self.backlog.overdue > 0,
             ExitCode.NEEDS_REVIEW: self.backlog.review > 0,
         }

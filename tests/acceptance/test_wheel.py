@@ -49,7 +49,11 @@ def installed(
         return subprocess.run(
             [str(python), "-m", "forge_gdpr", *words],
             cwd=folder,
-            env={"FORGE_GDPR_API_KEY": "none", "PYTHONUTF8": "1"},
+            env={
+                "FORGE_GDPR_API_KEY": "none",
+                "FORGE_GDPR_DATABASE_URL": "sqlite:///forge-gdpr.db",
+                "PYTHONUTF8": "1",
+            },
             capture_output=True,
             check=False,
             text=True,

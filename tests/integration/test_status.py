@@ -44,11 +44,11 @@ def healthy(*, age_h: float = 3.0, record: Examined | None = WHOLE, **counts: in
     [
         (healthy(), ExitCode.OK),
         (healthy(record=None), ExitCode.OK),
-        (healthy(age_h=26.1), ExitCode.FORGE_UNAVAILABLE),
+        (healthy(age_h=26.1), ExitCode.STALE),
         (healthy(review=1), ExitCode.NEEDS_REVIEW),
         (healthy(at_risk=1, review=1), ExitCode.DEADLINE_AT_RISK),
         (healthy(overdue=1), ExitCode.DEADLINE_AT_RISK),
-        (healthy(age_h=27, overdue=1), ExitCode.FORGE_UNAVAILABLE),
+        (healthy(age_h=27, overdue=1), ExitCode.STALE),
         (healthy(age_h=27, record=BROKEN), ExitCode.AUDIT_BROKEN),
     ],
 )
@@ -90,7 +90,7 @@ def told(engine: Engine, *, days: float = 0, read_record: bool = True) -> dict[s
 
 def test_a_new_database_had_no_good_run(engine: Engine) -> None:
     found = told(engine)
-    assert (found["exit_code"], found["last_good_run"], found["broken_chains"]) == (5, None, 0)
+    assert (found["exit_code"], found["last_good_run"], found["broken_chains"]) == (9, None, 0)
 
 
 def test_requests_are_counted_against_their_dates_also_unseen_ones(
@@ -109,7 +109,7 @@ def test_requests_are_counted_against_their_dates_also_unseen_ones(
     assert (found["open"], found["due_within_7_days"], found["overdue"]) == (4, 1, 1)
     assert (found["review"], found["at_risk"], found["exit_code"]) == (1, 1, 11)
     later = told(engine, days=120, read_record=False)
-    assert (later["overdue"], later["at_risk"], later["exit_code"]) == (4, 4, 5)
+    assert (later["overdue"], later["at_risk"], later["exit_code"]) == (4, 4, 9)
     assert later["broken_chains"] is None
 
 
@@ -139,8 +139,8 @@ def test_a_night_that_forge_did_not_answer_is_no_good_one(engine: Engine, sandbo
 
 def test_the_command_tells_monitors_by_its_exit_code(program: Program, engine: Engine) -> None:
     never = program("status")
-    assert (never.returncode, never.stderr) == (5, "")
-    assert never.stdout.startswith("FORGE_UNAVAILABLE: no good run yet (at most 26 h); 0 open")
+    assert (never.returncode, never.stderr) == (9, "")
+    assert never.stdout.startswith("STALE: no good run yet (at most 26 h); 0 open")
     assert program.here("run").returncode == 0
     assert program.here("status").returncode == 0
     told = program.here("status", "--output", "json", "--max-age", "2d", "--quick")

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from world import AT_ONCE, KEY, Warm, client, raw_server
 
 from forge_gdpr.answers import Reply
+from forge_gdpr.errors import ConfigurationError
 from forge_gdpr.forge.client import FailedTryError, Trail
 from forge_gdpr.forge.deadlines import DeadlineWatch
 from forge_gdpr.forge.gate import Halt
@@ -478,6 +479,35 @@ def test_nothing_that_a_server_sends_is_taken_for_a_bug() -> None:
                 assert isinstance(reply, Reply)
 
         garbled()
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "https://h.example/a/../b",
+        "HTTPS://h.example/a",
+        "https://bücher.example/a",
+        "https://h.example/a?",
+        "https://h.example/a#",
+        "https://h.example:port/a",
+        "no address",
+        "",
+    ],
+)
+def test_a_base_that_changes_in_a_url_is_the_settings_fault_before_any_call(base_url: str) -> None:
+    said = "^FORGE_GDPR_BASE_URL changes on its way into a request"
+    with pytest.raises(ConfigurationError, match=said), client(base_url):
+        pass
+    transport = Transport(
+        Warm(base_url=base_url, api_key=KEY),
+        context=Warm(base_url=base_url, api_key=KEY).tls_context(),
+        watch=DeadlineWatch(monotonic=time.monotonic),
+        monotonic=time.monotonic,
+        now=lambda: datetime.now(UTC),
+    )
+    with pytest.raises(ConfigurationError, match=said):
+        transport.send("DELETE", "/user/61ab8f99251cba0014437326")
+    transport.close()
 
 
 def test_a_bug_stays_a_bug() -> None:

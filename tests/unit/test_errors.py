@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from forge_gdpr import errors
 from forge_gdpr.errors import MEANINGS, ExitCode, ForgeGdprError, gravest
 
-#: The contract's order, the gravest first.
+#: The contract's order, the gravest first; then those of a command that did not begin its work.
 ORDER = [
     ExitCode.CONFIGURATION,
     ExitCode.DATABASE,
@@ -18,8 +18,11 @@ ORDER = [
     ExitCode.KEY_REFUSED,
     ExitCode.FORGE_UNAVAILABLE,
     ExitCode.GUARD_STOPPED,
+    ExitCode.STALE,
     ExitCode.DEADLINE_AT_RISK,
     ExitCode.NEEDS_REVIEW,
+    ExitCode.BUG,
+    ExitCode.USAGE,
     ExitCode.OK,
 ]
 
@@ -35,6 +38,7 @@ def test_the_codes_are_the_contracts() -> None:
         "AUDIT_BROKEN": 6,
         "KEY_REFUSED": 7,
         "GUARD_STOPPED": 8,
+        "STALE": 9,
         "NEEDS_REVIEW": 10,
         "DEADLINE_AT_RISK": 11,
     }
@@ -48,6 +52,10 @@ def test_every_code_has_a_meaning_of_one_line() -> None:
 
 def test_without_codes_all_is_well() -> None:
     assert gravest([]) is ExitCode.OK
+
+
+def test_the_order_has_every_code() -> None:
+    assert sorted(ORDER) == sorted(ExitCode)
 
 
 def test_of_two_codes_the_graver_wins_in_either_order() -> None:

@@ -112,6 +112,35 @@ def test_a_range_is_told_as_people_write_it(
     assert Option(name="x", help="X.", minimum=minimum, maximum=maximum).range == told
 
 
+@pytest.mark.parametrize(
+    ("option", "form"),
+    [
+        (options.VERIFY, "true or false"),
+        (options.CONCURRENCY, "a whole number from 1 to 64"),
+        (options.MAX_SHARE, "a number from 0 to 1"),
+        (options.LOG_FORMAT, "auto, json or console"),
+        (options.BASE_URL, "text"),
+    ],
+    ids=lambda value: value.name if isinstance(value, Option) else "",
+)
+def test_what_can_be_written_is_said(option: Option, form: str) -> None:
+    assert option.form == form
+
+
+def test_a_secret_has_a_file_and_everything_a_credential() -> None:
+    assert options.API_KEY.file_variable == "FORGE_GDPR_API_KEY_FILE"
+    assert options.RATE.file_variable is None
+    assert options.RATE.credential == "forge_gdpr_rate"
+    assert {"FORGE_GDPR_RATE", "FORGE_GDPR_API_KEY_FILE"} < options.NAMES
+    assert "FORGE_GDPR_RATE_FILE" not in options.NAMES
+
+
+def test_no_value_of_the_template_ends_its_own_quotation_marks() -> None:
+    lines = [line for line in options.template().splitlines() if "FORGE_GDPR_" in line]
+    assert all(line.count("'") == 2 for line in lines if "='" in line)
+    assert len([line for line in lines if "='" in line]) == len(OPTIONS) + 1  # the head's NAME
+
+
 def test_a_plain_option_has_no_default_and_no_secret() -> None:
     assert Option(name="x_y", help="X.") == Option(
         name="x_y", help="X.", default=None, minimum=None, maximum=None, secret=False
