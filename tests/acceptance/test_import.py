@@ -112,7 +112,7 @@ def test_a_rejects_file_without_rejects_is_not_left_behind(
     assert (done.returncode, done.stdout) == (0, "imported 3 new, 0 already there\n")
     assert not rejects.exists()
     nowhere = program.here("requests", "import", path, "--keep-going", str(rejects / "x"))
-    assert (nowhere.returncode, "can't be written" in nowhere.stderr) == (2, True)
+    assert (nowhere.returncode, "can't be used" in nowhere.stderr) == (3, True)
 
 
 def test_a_dry_run_says_it_all_and_writes_nothing(
