@@ -75,13 +75,13 @@ def account_proof(
 
     Args:
         users: how many the account has; None if nobody has counted. An account without anybody
-            is nobody's: an empty list is what a new, or a wrong, account answers.
+            is nobody's, unless this key has emptied it.
         sentinel: whether the sentinel is in it; None if there is none. One that is missing speaks
             against all else: test and production share a host, and differ by key alone.
         erased_before: this key has erased somebody whom a request of ours named.
         listed: somebody whom another request of ours names is in the account.
     """
-    if users == 0:
+    if users == 0 and not erased_before:
         return None
     match sentinel, erased_before, listed:
         case True, _, _:

@@ -217,8 +217,9 @@ def no_closing_without_an_answer(history: History, known: _Known) -> Iterator[st
                         _erases(call) and call.status == closed.http_status for call in during
                     )
                 case "absent_after_attempt":
-                    proved = any(call.changed for call in before) and any(
-                        call.status == HTTPStatus.NOT_FOUND for call in during
+                    # Who is found by e-mail is looked for first: a 404 of that GET is no call here.
+                    proved = any(call.changed for call in before) and (
+                        not during or any(call.status == HTTPStatus.NOT_FOUND for call in during)
                     )
                 case _:  # they were at Forge, so whoever deleted them, it was us
                     proved = False

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import create_engine
 from world import KEY, fetch
 
 from forge_gdpr.audit.verify import verify
 from forge_gdpr.database.engine import reading, writing
+from forge_gdpr.identity import IdRules
 from forge_gdpr.sandbox import Fault, FaultKind, Sandbox, generated_user
 
 if TYPE_CHECKING:
@@ -19,12 +20,15 @@ USERS: Final = [generated_user(number) for number in range(PEOPLE)]
 CONCURRENCY: Final = 4
 #: Slow enough for trouble to come while calls are in flight, with many more claimed.
 SLOW: Final = Fault(kind=FaultKind.SLOW, delay_s=0.04, count=None)
-ORDER: Final = {"concurrency": CONCURRENCY, "batch": 60}
+#: A user of the account who is never deleted: that an absent one is absent can always be shown.
+SENTINEL: Final = generated_user(PEOPLE)
+SHOWN: Final[dict[str, Any]] = {"ids": IdRules(sentinel=SENTINEL.id)}
+ORDER: Final[dict[str, Any]] = SHOWN | {"concurrency": CONCURRENCY, "batch": 60}
 
 
 def slow_forge() -> Sandbox:
     """Return Forge with a hundred users, answering slowly; to be entered."""
-    return Sandbox(users=PEOPLE, key=KEY, faults=[SLOW])
+    return Sandbox(users=PEOPLE + 1, key=KEY, faults=[SLOW])
 
 
 def administer(engine: Engine, *statements: str, database: str | None = "postgres") -> None:

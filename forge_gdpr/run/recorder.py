@@ -180,7 +180,11 @@ class Recorder:
         Whoever corrects the row since it was admitted means somebody else, for whom nothing was
         ever sent.
         """
-        identifiers = ((Kind.USER_ID, claimed.forge_user_id), (Kind.EMAIL, claimed.email))
+        identifiers = (
+            (Kind.USER_ID, claimed.forge_user_id),
+            (Kind.EMAIL, claimed.email),
+            (Kind.REQUEST, str(claimed.id)),
+        )
         keys = {*self.rules.account.keys, self.rules.subject_key}
         return any(
             claimed.subject in pseudonyms(key, kind, identifier)

@@ -29,7 +29,7 @@ ERASED: Final = generated_user(12)
 ADA: Final = "ada.lovelace@example.org"
 ROLES: Final = ("worker", "submitter", "application", "auditor")
 #: They open no database; `doctor` says itself what its login may not.
-NOT_HERE: Final = ("demo", "sandbox", "users", "audit keygen", "doctor")
+NOT_HERE: Final = ("demo", "sandbox", "users", "audit keygen", "doctor", "settings")
 SIGNING_KEY: Final = signing_key("example.org", bytes(32))
 #: Each command as it is typed, a request for each that changes one.
 WORDS: Final = {

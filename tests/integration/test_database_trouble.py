@@ -18,6 +18,7 @@ from trouble import (
     CONCURRENCY,
     ORDER,
     PEOPLE,
+    SHOWN,
     USERS,
     administer,
     all_done_once,
@@ -297,7 +298,7 @@ def repaired(engine: Engine, forge: Sandbox) -> Summary:
     forge.clear()
     before = len(forge.seen)
     done = set(fetch(engine, "SELECT forge_user_id FROM deletion_requests WHERE status = 'done'"))
-    summary = night(engine, forge.url)
+    summary = night(engine, forge.url, order=SHOWN)
     assert summary.exit_code == ExitCode.OK
     assert done.isdisjoint(str(seen.user_id) for seen in forge.seen[before:])
     all_done_once(engine)

@@ -17,8 +17,9 @@ from forge_gdpr.desk.forgetting import forget
 from forge_gdpr.desk.proving import known_of
 from forge_gdpr.desk.replay import Enqueued, enqueue, presence
 from forge_gdpr.desk.returns import Match, Presence, Return
-from forge_gdpr.errors import NotFoundError
+from forge_gdpr.errors import ForgeUnavailableError
 from forge_gdpr.identifiers import FORGE_ID
+from forge_gdpr.identity import IdRules
 from forge_gdpr.pseudonyms import Keyring, Kind, SubjectKey
 from forge_gdpr.retention import Periods
 from forge_gdpr.sandbox import Sandbox, User, generated_user
@@ -94,7 +95,7 @@ def test_a_restored_user_is_found_by_id_however_the_request_named_them(
 
 def test_who_signs_up_anew_is_found_by_address_only(engine: Engine, sandbox: Sandbox) -> None:
     insert(engine, {"email": BEN.email}, {"email": "late@example.org"})
-    night(engine, sandbox.url)
+    night(engine, sandbox.url, order={"ids": IdRules(sentinel=generated_user(29).id)})
     sandbox.add(User(id="a" * 24, name="Ben", email=BEN.email))
     sandbox.add(User(id="b" * 24, name="Late", email="late@EXAMPLE.org"))
     assert back(engine, sandbox) == [
@@ -177,7 +178,7 @@ def test_an_unknown_regime_becomes_the_one_with_the_earliest_date(
 
 
 def test_who_can_not_be_asked_for_stops_all(engine: Engine, sandbox: Sandbox) -> None:
-    """An id of Forge's that does not look like one: never sent, so only a made-up record has it."""
+    """An id of Forge's that does not look like one makes no list, so nobody can be asked for."""
     odd = User(id="4711", name="Odd", email="odd@example.org")
     sandbox.add(odd)
     entry = Entry(
@@ -189,7 +190,7 @@ def test_who_can_not_be_asked_for_stops_all(engine: Engine, sandbox: Sandbox) ->
     )
     with writing(engine) as connection:
         append_main(connection, [entry], at=now(connection))
-    with pytest.raises(NotFoundError, match="request 7 can't be repeated: wrong user id: "):
+    with pytest.raises(ForgeUnavailableError, match="1 of its entries have no usable _id"):
         replay(engine, sandbox)
     assert fetch(engine, STATUSES) == []
 

@@ -88,7 +88,8 @@ def test_an_account_is_ours_if_something_shows_it(
     facts: Any = {"sentinel": sentinel, "erased_before": erased_before, "listed": listed}
     assert account_proof(users=None, **facts) is proof
     assert account_proof(users=1, **facts) is proof
-    assert account_proof(users=0, **facts) is None  # an account without anybody is nobody's
+    # An account without anybody is nobody's, unless this key has emptied it.
+    assert account_proof(users=0, **facts) is (proof if erased_before else None)
 
 
 def test_a_missing_sentinel_speaks_against_all_else_and_only_a_person_can_vouch() -> None:
