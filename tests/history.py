@@ -74,6 +74,7 @@ class Row:
     status: str
     reason: str | None
     attempts: int
+    by_email: bool = False  #: named by an e-mail alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +220,8 @@ def no_closing_without_an_answer(history: History, known: _Known) -> Iterator[st
                 case "absent_after_attempt":
                     # Who is found by e-mail is looked for first: a 404 of that GET is no call here.
                     proved = any(call.changed for call in before) and (
-                        not during or any(call.status == HTTPStatus.NOT_FOUND for call in during)
+                        (history.rows[one].by_email and not during)
+                        or any(call.status == HTTPStatus.NOT_FOUND for call in during)
                     )
                 case _:  # they were at Forge, so whoever deleted them, it was us
                     proved = False

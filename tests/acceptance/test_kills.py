@@ -245,7 +245,9 @@ class Scene:
             f"SELECT {transaction}, body, {', '.join(COLUMNS)} FROM audit_events ORDER BY id",
         )
         rows = fetch(
-            self.engine, "SELECT id, status, status_reason, attempts FROM deletion_requests"
+            self.engine,
+            "SELECT id, status, status_reason, attempts, forge_user_id IS NULL"
+            " FROM deletion_requests",
         )
         calls = [
             Call(
@@ -261,8 +263,8 @@ class Scene:
         return History(
             asked=frozenset(self.users.values()),
             rows={
-                one: Row(status=status, reason=reason, attempts=attempts)
-                for one, status, reason, attempts in rows
+                one: Row(status=status, reason=reason, attempts=attempts, by_email=bool(by_email))
+                for one, status, reason, attempts, by_email in rows
             },
             events=[
                 Event(

@@ -509,9 +509,7 @@ class Nights(RuleBasedStateMachine):
         self.note(run.id, "attempt.finished", *event)
         for this in tries:
             if this.fence == one.fence and not this.crashed:
-                this.may_have_reached = (
-                    given.erasure.reached or given.erasure.http_status is not None
-                )
+                this.may_have_reached = given.erasure.reached
         if (row["status"], row["fence"]) != ("running", one.fence):
             run.late += 1  # and nothing changes
             return
