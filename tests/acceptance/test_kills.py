@@ -181,6 +181,7 @@ class Scene:
     killer: Killer
     at_once: int = 1  #: so many runs live at the same time
     users: dict[str, int] = field(default_factory=dict)  #: request ids
+    by_email: set[int] = field(default_factory=set)  #: those of them with an e-mail alone
     reports: list[Report] = field(default_factory=list)
 
     @property
@@ -199,7 +200,11 @@ class Scene:
             lambda user: {"forge_user_id": user.id, "email": user.email},
         )
         rows = [shapes[n % len(shapes)](user) for n, user in enumerate(users, len(self.users))]
-        self.users |= {u.id: one for u, one in zip(users, insert(self.engine, *rows), strict=True)}
+        ids = insert(self.engine, *rows)
+        self.users |= {user.id: one for user, one in zip(users, ids, strict=True)}
+        self.by_email |= {
+            one for one, row in zip(ids, rows, strict=True) if "forge_user_id" not in row
+        }
 
     def _user(self, number: int) -> User:
         user = User(
@@ -245,9 +250,7 @@ class Scene:
             f"SELECT {transaction}, body, {', '.join(COLUMNS)} FROM audit_events ORDER BY id",
         )
         rows = fetch(
-            self.engine,
-            "SELECT id, status, status_reason, attempts, forge_user_id IS NULL"
-            " FROM deletion_requests",
+            self.engine, "SELECT id, status, status_reason, attempts FROM deletion_requests"
         )
         calls = [
             Call(
@@ -263,8 +266,10 @@ class Scene:
         return History(
             asked=frozenset(self.users.values()),
             rows={
-                one: Row(status=status, reason=reason, attempts=attempts, by_email=bool(by_email))
-                for one, status, reason, attempts, by_email in rows
+                one: Row(
+                    status=status, reason=reason, attempts=attempts, by_email=one in self.by_email
+                )
+                for one, status, reason, attempts in rows
             },
             events=[
                 Event(
