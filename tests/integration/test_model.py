@@ -32,7 +32,7 @@ from forge_gdpr.database.engine import reading, writing
 from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.deadlines import LegalClock
 from forge_gdpr.errors import DatabaseError
-from forge_gdpr.forge.erasure import Erasure
+from forge_gdpr.forge.erasure import Erasure, Step
 from forge_gdpr.queue import claims
 from forge_gdpr.run import opening
 from forge_gdpr.run.clock import Clock
@@ -100,6 +100,7 @@ class Answer:
     outcome: str | None
     status: str
     fair: bool = True  # False: what went wrong is wrong with the whole
+    acted: bool = False  # Forge may have deleted the user: a 404 that comes later is our own work
 
     @property
     def counts(self) -> bool:
@@ -107,19 +108,37 @@ class Answer:
 
 
 def answer(
-    verdict: Verdict | None, outcome: str | None, status: str, *, fair: bool = True, **seen: Any
+    verdict: Verdict | None,
+    outcome: str | None,
+    status: str,
+    *,
+    fair: bool = True,
+    acted: bool = False,
+    http_status: int | None = None,
+    tries: int = 0,
+    reached: bool = False,
 ) -> Answer:
-    return Answer(Erasure(verdict=verdict, **seen), outcome, status, fair)
+    account = Step(name="account", http_status=http_status, tries=tries)
+    erasure = Erasure(
+        verdict=verdict,
+        http_status=http_status,
+        tries=tries,
+        reached=reached,
+        steps=(account,) if tries else (),
+    )
+    return Answer(erasure, outcome, status, fair, acted or reached)
 
 
 #: ``absent`` is decided by what was tried before.
 ANSWERS: Final = {
-    "erased": answer(Verdict.ERASED, "erased", "done", http_status=200, tries=1),
+    "erased": answer(Verdict.ERASED, "erased", "done", acted=True, http_status=200, tries=1),
     "absent": answer(Verdict.ABSENT, "absent", "done", http_status=404, tries=1),
     "absent at the second try": answer(
         Verdict.ABSENT, "absent", "done", http_status=404, tries=2, reached=True
     ),
-    "accepted": answer(Verdict.ACCEPTED, "accepted", "pending", http_status=202, tries=1),
+    "accepted": answer(
+        Verdict.ACCEPTED, "accepted", "pending", acted=True, http_status=202, tries=1
+    ),
     "transient": answer(
         Verdict.TRANSIENT, "transient", "pending", http_status=503, tries=4, reached=True
     ),
@@ -509,7 +528,7 @@ class Nights(RuleBasedStateMachine):
         self.note(run.id, "attempt.finished", *event)
         for this in tries:
             if this.fence == one.fence and not this.crashed:
-                this.may_have_reached = given.erasure.reached
+                this.may_have_reached = given.acted
         if (row["status"], row["fence"]) != ("running", one.fence):
             run.late += 1  # and nothing changes
             return
