@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from contextlib import chdir, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -239,6 +239,11 @@ class Program:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def unmeasured(self) -> Program:
+        """Return it without coverage: where its file can't be written, either, it says so."""
+        kept = {k: v for k, v in self.environment.items() if not k.startswith("COVERAGE")}
+        return replace(self, environment=kept)
 
     @staticmethod
     def command(*words: str) -> Sequence[str]:

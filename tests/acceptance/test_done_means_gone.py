@@ -59,11 +59,12 @@ class House:
     @property
     def rows(self) -> list[tuple[str, str | None, int, int]]:
         """How many requests there are of each status, reason and number of attempts."""
-        return fetch(
+        rows = fetch(
             self.engine,
             "SELECT status, status_reason, attempts, count(*) FROM deletion_requests"
-            " GROUP BY status, status_reason, attempts ORDER BY status, status_reason",
+            " GROUP BY status, status_reason, attempts",
         )
+        return sorted(rows, key=str)  # the databases don't agree on where NULL belongs
 
     @property
     def closed(self) -> dict[str, int]:
@@ -310,7 +311,7 @@ def test_another_accounts_key_closes_nobody(program: Program, engine: Engine, us
         done = program("run", FORGE_GDPR_LOG_LEVEL="error", **variables)
         assert done.returncode == 8
         noted = [("pending", "absence_not_shown", 0, 3), ("pending", None, 0, 97)]
-        assert (sorted(house.rows, key=str), house.closed) == (noted, {})
+        assert (house.rows, house.closed) == (noted, {})
         assert (len(forge.users), len(forge.seen)) == (100, 4)
         [line] = done.stderr.splitlines()
         assert f"0 of 100 due requests by user id are among the {users} users" in line
@@ -504,7 +505,7 @@ def test_a_list_with_an_entry_that_is_nobody_is_no_list(
     house.forge.script(odd(entries, placement))
     done = house.run()
     assert (done.returncode, house.closed) == (5, {"erased": 1})
-    assert sorted(house.rows, key=str) == [
+    assert house.rows == [
         ("done", None, 1, 1),
         ("pending", "absence_not_shown", 0, 1),
         ("pending", None, 0, 1),

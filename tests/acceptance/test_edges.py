@@ -136,15 +136,10 @@ def test_a_disk_that_is_full_is_one_line_and_leaves_nothing_running(
     insert(engine, *({"forge_user_id": user_id} for user_id in people))
     size = Path(str(engine.url.database).removeprefix("file:")).stat().st_size
 
-    # Coverage's own file would not fit, either, and it says so at length.
-    environment = {
-        name: value for name, value in program.environment.items() if "COVERAGE" not in name
-    }
-
     def run_in(most_bytes: int, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             program.command(*words),
-            env=environment,
+            env=program.unmeasured().environment,
             cwd=program.folder,
             capture_output=True,
             check=False,
