@@ -22,9 +22,11 @@ ENTER: Final = "\n"
 CTRL_C: Final = "\x03"
 CTRL_D: Final = "\x04"  # at the start of a line: the end of the input
 
-#: Makes the terminal the session's own, so that Ctrl-C reaches the program, and becomes it.
+#: Makes the terminal the session's own, so that Ctrl-C reaches the program, and becomes it. Tests
+#: that run in the background ignore Ctrl-C, and what they start would, too: a shell's would not.
 _LAUNCH: Final = (
-    "import fcntl, os, sys, termios\n"
+    "import fcntl, os, signal, sys, termios\n"
+    "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
     "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
     "os.execv(sys.argv[1], sys.argv[1:])"
 )
