@@ -50,6 +50,7 @@ TRANSITIONS: Final[Mapping[tuple[Status, Event], Status]] = {
     (Status.RUNNING, Event.GIVEN_BACK): Status.PENDING,
     (Status.RUNNING, Event.LEASE_EXPIRED): Status.PENDING,
     (Status.RUNNING, Event.SENT_TO_REVIEW): Status.REVIEW,
+    (Status.PENDING, Event.SENT_TO_REVIEW): Status.REVIEW,  # its row can't be read
     (Status.PENDING, Event.HELD): Status.HELD,
     (Status.HELD, Event.RELEASED): Status.PENDING,
     (Status.REVIEW, Event.RETRIED): Status.PENDING,
@@ -123,6 +124,7 @@ class Reason(StrEnum):
     CRASHED_REPEATEDLY = "crashed_repeatedly"
     NO_IDENTIFIER = "no_identifier"
     UNKNOWN_STATUS = "unknown_status"
+    UNREADABLE = "unreadable"  #: a cell holds what can't be there: bytes, no time, a huge number
     STILL_PRESENT = "still_present"  #: Forge says that the user is gone, and still has the user
     ABSENCE_NOT_SHOWN = "absence_not_shown"  #: given back: a 404 that nothing bore out
     LOGS_NOT_ERASED = "logs_not_erased"  #: the account is there, and untouched

@@ -105,7 +105,7 @@ def _as_table(found: Iterable[Listed]) -> Iterator[str]:
                 one.reference,
                 one.status,
                 one.status_reason or (one.outcome and state_of(one.outcome)),
-                f"{one.received_at:%Y-%m-%d}",
+                one.received_at and f"{one.received_at:%Y-%m-%d}",
                 one.due_on,
                 one.attempts,
             )

@@ -322,6 +322,11 @@ def _show_summary(summary: Summary, output: str) -> None:
         f"{speed if summary.sums.total else ''}{summary.left} still due;"
         f" next deadline {summary.next_due_on or 'none'}"
     )
+    if summary.set_aside:
+        click.echo(
+            f"{counted(summary.set_aside, 'request')} in review without an attempt, because the row"
+            " can't be read: see 'requests list --status review'"
+        )
     if summary.checkpoint is None:
         click.echo("the record is not signed: see 'forge-gdpr audit keygen'")
     else:

@@ -213,11 +213,21 @@ def _explained(engine: Engine, error: SQLAlchemyError) -> str:
 def _set_up_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
     # pysqlite's own transaction handling lets two claimers take one row; ours is in "begin".
     connection.isolation_level = None
+    connection.create_function("is_utf8", 1, _is_utf8, deterministic=True)
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _is_utf8(stored: bytes) -> bool:
+    """Say whether a text is one: SQLite takes what it is given, and the driver fails on it."""
+    try:
+        stored.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _begin_sqlite(connection: Connection) -> None:

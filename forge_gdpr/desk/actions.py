@@ -9,7 +9,7 @@ from forge_gdpr.audit.events import EventName
 from forge_gdpr.lifecycle import FINAL, OPEN, TRANSITIONS, Event, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
 
@@ -99,6 +99,10 @@ ACTIONS: Final[Mapping[str, Action]] = {
 }
 
 
+#: What can also be done to a request that can't be read.
+_ENDING: Final = frozenset({Event.CANCELLED, Event.REFUSED})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """What of a request decides whether something can be done to it."""
@@ -107,6 +111,7 @@ class Standing:
     created_by: str | None = None
     extended: bool = False
     due_on: date | None = None
+    unreadable: Sequence[str] = ()  #: columns that a run needs and that can't be read
 
 
 def objection(action: str, standing: Standing, *, actor: str, today: date) -> str | None:
@@ -123,6 +128,9 @@ def objection(action: str, standing: Standing, *, actor: str, today: date) -> st
     if standing.status not in OPEN:
         return f"is {standing.status}, and that is final"
     event = ACTIONS[action].event
+    if standing.unreadable and event not in _ENDING:
+        columns = " and ".join(standing.unreadable)
+        return f"can't be read: correct {columns} in its row first; it can be cancelled or refused"
     if event is not None and (Status(standing.status), event) not in TRANSITIONS:
         possible = sorted(status.value for status, other in TRANSITIONS if other is event)
         return f"is {standing.status}: '{action}' is for what is {' or '.join(possible)}"

@@ -6,7 +6,7 @@ Of one that is done, what became of it: by the words of `outcomes`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from forge_gdpr.desk.actions import ACTIONS
@@ -14,7 +14,6 @@ from forge_gdpr.lifecycle import Outcome, Reason, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     from forge_gdpr.outcomes import Fate
 
@@ -37,6 +36,8 @@ REVIEWS: Final[Mapping[str, str]] = {
     Outcome.INVALID_EMAIL: "its e-mail is not a single mail address: correct the row, then",
     Reason.NO_IDENTIFIER: "it names nobody, neither by id nor by e-mail: mend the row, then",
     Reason.UNKNOWN_STATUS: "its application wrote a status that does not exist: see why, then",
+    Reason.UNREADABLE: "its row holds what can't be read, such as bytes instead of text, an"
+    " impossible time or a number out of range: correct the row, then",
     Reason.STILL_PRESENT: "Forge says that this user is gone, and still has the user: ask Forge's"
     " support, then",
     Reason.SENTINEL: "it names the user of FORGE_GDPR_SENTINEL_USER_ID, who is never deleted:"
@@ -70,7 +71,7 @@ class Facts:
     id: int
     status: str
     reason: str | None
-    received_at: datetime
+    received_at: datetime | None  #: None: it can't be read
     not_before: datetime | None = None
     next_attempt_at: datetime | None = None
     claimed_by: str | None = None
@@ -78,6 +79,7 @@ class Facts:
     closed_at: datetime | None = None
     fate: Fate | None = None  #: of one that Forge's answers closed, from the record
     removed: bool = False  #: only the record knows it still
+    unreadable: Sequence[str] = ()  #: the columns that a run needs and that can't be read
     held_by: Sequence[int] = ()  #: requests of the same person that are on hold
 
 
@@ -102,10 +104,7 @@ def explained(facts: Facts, *, now: datetime, cool_off_days: int, approved_only:
             meaning = ACTIONS["hold"].reasons.get(facts.reason or "", facts.reason or "no reason")
             said = f"is on hold ({meaning}): 'forge-gdpr requests release {facts.id}' ends that"
         case Status.REVIEW:
-            why = REVIEWS.get(facts.reason or "", f"a person has to look ({facts.reason}):")
-            said = (
-                f"needs a person: {why.format(id=facts.id)} 'forge-gdpr requests retry {facts.id}'"
-            )
+            said = f"needs a person: {_review(facts)} 'forge-gdpr requests retry {facts.id}'"
         case Status.DONE:
             name = "closed" if facts.fate is None else facts.fate.name
             said = f"is done since {_minute(facts.closed_at)}: {name}"
@@ -121,6 +120,15 @@ def explained(facts: Facts, *, now: datetime, cool_off_days: int, approved_only:
     return f"{first}. {' '.join(sentences)}" if sentences else first
 
 
+def _review(facts: Facts) -> str:
+    why = REVIEWS.get(facts.reason or "")
+    if why is None:
+        return f"a person has to look ({facts.reason}):"
+    if facts.unreadable:
+        why = why.replace("correct the row", f"correct {' and '.join(facts.unreadable)}")
+    return why.replace("{id}", str(facts.id))
+
+
 def numbered(ids: Sequence[int]) -> str:
     """Return ``request 17``, or ``requests 17, 18 and 19``; of many the first, and how many more.
 
@@ -134,7 +142,10 @@ def numbered(ids: Sequence[int]) -> str:
 
 
 def _pending(facts: Facts, now: datetime, cool_off_days: int, *, approved_only: bool) -> str:
-    free_at = facts.received_at + timedelta(days=cool_off_days)
+    if facts.unreadable or facts.received_at is None:
+        return f"can't be read ({', '.join(facts.unreadable)}): the next run sends it to review"
+    cool_off = timedelta(days=cool_off_days)
+    free_at = min(facts.received_at, datetime.max.replace(tzinfo=UTC) - cool_off) + cool_off
     if facts.held_by:
         is_or_are = "is" if len(facts.held_by) == 1 else "are"
         ids = " ".join(map(str, facts.held_by[:_NAMED]))

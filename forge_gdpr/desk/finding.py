@@ -20,6 +20,8 @@ from forge_gdpr.lifecycle import Status
 from forge_gdpr.outcomes import fate_of
 from forge_gdpr.pseudonyms import Kind
 from forge_gdpr.queue import listing
+from forge_gdpr.queue.admission import UNREADABLE
+from forge_gdpr.queue.cells import NEEDED, cell, faults
 from forge_gdpr.queue.holds import of_same_person
 from forge_gdpr.queue.listing import Listed
 
@@ -33,6 +35,23 @@ if TYPE_CHECKING:
 
 _C = deletion_requests.c
 _E = audit_events.c
+_FACTS: Final = select(
+    _C.id,
+    *(
+        cell(name)
+        for name in (
+            "status",
+            "status_reason",
+            "received_at",
+            "not_before",
+            "next_attempt_at",
+            "claimed_by",
+            "approved_by",
+            "closed_at",
+        )
+    ),
+    *faults(),
+)
 #: Where the events that end a request leave it.
 _STATUSES: Final[Mapping[str, str]] = {
     EventName.REQUEST_CLOSED: Status.DONE,
@@ -95,7 +114,7 @@ def facts_of(connection: Connection, request_id: int) -> Facts:
     Raises:
         NotFoundError: there is none with this id.
     """
-    row = connection.execute(select(deletion_requests).where(_C.id == request_id)).one_or_none()
+    row = connection.execute(_FACTS.where(_C.id == request_id)).one_or_none()
     if row is None:
         body = _end(connection, request_id)
         end = _listed(request_id, body)
@@ -110,7 +129,7 @@ def facts_of(connection: Connection, request_id: int) -> Facts:
         )
     return Facts(
         id=row.id,
-        status=row.status,
+        status=UNREADABLE if row.status is None else row.status,
         reason=row.status_reason,
         received_at=row.received_at,
         not_before=row.not_before,
@@ -122,6 +141,7 @@ def facts_of(connection: Connection, request_id: int) -> Facts:
         held_by=of_same_person(connection, [row.id], [Status.HELD])
         if row.status == Status.PENDING
         else (),
+        unreadable=[name for name in NEEDED if row._mapping[f"no_{name}"]],  # noqa: SLF001  # public
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, case, delete, false, func, not_, or_, select, update
+from sqlalchemy import and_, case, delete, false, func, not_, or_, select, true, update
 
 from forge_gdpr.audit.events import Entry, EventName
 from forge_gdpr.audit.history import ends
@@ -22,6 +22,7 @@ from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.errors import DatabaseError
 from forge_gdpr.lifecycle import FINAL
 from forge_gdpr.queue.admission import public_reference
+from forge_gdpr.queue.cells import cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from forge_gdpr.retention import Cutoffs, Periods
 
 _C = deletion_requests.c
+#: What may name the person.
+_NAMES: Final = ("forge_user_id", "email", "reference")
 
 #: Rows in one transaction; far below SQLite's limit of parameters.
 _PAGE: Final = 1000
@@ -113,12 +116,12 @@ def _pages(engine: Engine, cutoffs: Cutoffs) -> Iterator[list[int]]:
 
     Found without a lock, for that reads the whole table; judged again under one.
     """
-    last = 0
+    last: int | None = None  # an application may number its rows below 0
     while True:
         with reading(engine) as connection:
             ids = connection.execute(
                 select(_C.id)
-                .where(_C.id > last, _has_something_to_lose(cutoffs))
+                .where(true() if last is None else _C.id > last, _has_something_to_lose(cutoffs))
                 .order_by(_C.id)
                 .limit(_PAGE)
             ).scalars()
@@ -174,9 +177,8 @@ def _judged(connection: Connection, ids: list[int], cutoffs: Cutoffs, *, locking
     query = (
         select(
             _C.id,
-            _C.forge_user_id,
-            _C.email,
-            _C.reference,
+            *(cell(name) for name in _NAMES),
+            *(_flag(_C[name].is_not(None)).label(f"has_{name}") for name in _NAMES),
             _flag(not_(_is_dated(cutoffs))).label("undated"),
             _flag(_is_old(cutoffs.ids_before, cutoffs)).label("forgets"),
             _flag(_is_old(cutoffs.requests_before, cutoffs)).label("goes"),
@@ -187,8 +189,8 @@ def _judged(connection: Connection, ids: list[int], cutoffs: Cutoffs, *, locking
     rows = connection.execute(query.with_for_update(skip_locked=True) if locking else query).all()
     forgetting = [row for row in rows if row.forgets and not row.goes]
     return _Page(
-        user_ids=[row.id for row in forgetting if row.forge_user_id is not None],
-        emails=[row.id for row in rows if row.email is not None and not row.goes],
+        user_ids=[row.id for row in forgetting if row.has_forge_user_id],
+        emails=[row.id for row in rows if row.has_email and not row.goes],
         references=_naming(connection, forgetting),
         dated=[row.id for row in rows if row.undated],
         removed=[row.id for row in rows if row.goes],
@@ -200,7 +202,7 @@ def _naming(connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]]) -> li
 
     The address is forgotten by now; where it mattered, the record withholds the reference.
     """
-    with_reference = {row.id for row in rows if row.reference is not None}
+    with_reference = {row.id for row in rows if row.has_reference}
     told = ends(connection, with_reference)
     withheld = {request_id for request_id, body in told.items() if body.get("reference") is None}
     return [

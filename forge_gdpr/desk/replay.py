@@ -17,6 +17,7 @@ from forge_gdpr.errors import NotFoundError
 from forge_gdpr.identifiers import canonical_user_id, user_id_spellings
 from forge_gdpr.lifecycle import OPEN
 from forge_gdpr.pseudonyms import Kind, pseudonyms
+from forge_gdpr.queue.cells import cell
 from forge_gdpr.queue.intake import add_lines, begin_import
 from forge_gdpr.queue.lines import Line
 
@@ -151,7 +152,7 @@ def _asked_for(
     }
     spellings = [spelling for user_id in user_ids for spelling in user_id_spellings(user_id)]
     rows = connection.execute(
-        select(_C.forge_user_id, _C.subject).where(
+        select(cell("forge_user_id"), cell("subject")).where(
             _C.status.in_(OPEN), or_(_C.forge_user_id.in_(spellings), _C.subject.in_(named))
         )
     ).all()

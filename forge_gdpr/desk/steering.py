@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select, update
@@ -15,12 +15,13 @@ from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.desk.actions import ACTIONS, Standing, objection
 from forge_gdpr.errors import InvalidInputError, NotFoundError
 from forge_gdpr.lifecycle import FINAL, Event, Status, after
-from forge_gdpr.pseudonyms import aliases
-from forge_gdpr.queue.admission import admit, public_reference
+from forge_gdpr.pseudonyms import aliases, subject_of
+from forge_gdpr.queue.admission import UNREADABLE, admit, public_reference, set_aside
+from forge_gdpr.queue.cells import NEEDED, cell, faults
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from sqlalchemy import Connection, Row
 
@@ -40,6 +41,48 @@ class Wish:
     actor: str
     reason: str
     ticket: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Steered:
+    """A request as it is, and as the record has it where it can't be read."""
+
+    id: int
+    forge_user_id: str | None = field(repr=False)
+    email: str | None = field(repr=False)
+    reference: str | None = field(repr=False)
+    regime: str
+    received_at: datetime
+    due_on: date
+    status: str
+    subject: str
+    attempts: int
+    created_by: str | None
+    is_extended: bool
+    unreadable: Sequence[str]
+
+
+_STEERED: Final = select(
+    _C.id,
+    *(
+        cell(name)
+        for name in (
+            "forge_user_id",
+            "email",
+            "reference",
+            "regime",
+            "received_at",
+            "created_at",
+            "due_on",
+            "status",
+            "subject",
+            "attempts",
+            "created_by",
+        )
+    ),
+    _C.extended_at.is_not(None).label("is_extended"),
+    *faults(),
+)
 
 
 def steer(
@@ -66,9 +109,13 @@ def steer(
     now = database_now(connection)
     for start in range(0, len(request_ids), _PAGE):
         page = list(request_ids[start : start + _PAGE])
-        seen = admit(
-            connection, key=key, legal=legal, now=now, most=len(page), among=_C.id.in_(page)
-        )
+        seen = [
+            request
+            for take in (set_aside, admit)
+            for request in take(
+                connection, key=key, legal=legal, now=now, most=len(page), among=_C.id.in_(page)
+            )
+        ]
         entries = [
             Entry(
                 event=EventName.REQUEST_ADMITTED,
@@ -79,7 +126,7 @@ def steer(
             )
             for one in seen
         ]
-        for row in _locked(connection, page, wish, legal, now):
+        for row in _locked(connection, page, wish, key=key, legal=legal, now=now):
             entries.append(_entry(row, wish, key, legal, now))
             connection.execute(
                 update(deletion_requests)
@@ -90,11 +137,20 @@ def steer(
 
 
 def _locked(
-    connection: Connection, page: list[int], wish: Wish, legal: LegalClock, now: datetime
-) -> list[Row[Any]]:
-    rows = connection.execute(
-        select(deletion_requests).where(_C.id.in_(page)).order_by(_C.id).with_for_update()
-    ).all()
+    connection: Connection,
+    page: list[int],
+    wish: Wish,
+    *,
+    key: SubjectKey,
+    legal: LegalClock,
+    now: datetime,
+) -> list[_Steered]:
+    rows = [
+        _filled(row, key, legal, now)
+        for row in connection.execute(
+            _STEERED.where(_C.id.in_(page)).order_by(_C.id).with_for_update()
+        )
+    ]
     missing = sorted(set(page) - {row.id for row in rows})
     if missing:
         raise NotFoundError(f"there is no request {missing[0]}: see 'forge-gdpr requests list'")
@@ -102,21 +158,43 @@ def _locked(
         standing = Standing(
             status=row.status,
             created_by=row.created_by,
-            extended=row.extended_at is not None,
+            extended=row.is_extended,
             due_on=row.due_on,
+            unreadable=row.unreadable,
         )
         said = objection(wish.action, standing, actor=wish.actor, today=legal.day_of(now))
         if said is not None:
             raise InvalidInputError(f"request {row.id} {said}; nothing was changed")
-    return list(rows)
+    return rows
 
 
-def _status_after(row: Row[Any], wish: Wish) -> Status:
+def _filled(row: Row[Any], key: SubjectKey, legal: LegalClock, now: datetime) -> _Steered:
+    user_id, email = row.forge_user_id, row.email
+    regime = UNREADABLE if row.regime is None else row.regime
+    received_at = row.received_at or row.created_at or now
+    return _Steered(
+        id=row.id,
+        forge_user_id=user_id,
+        email=email,
+        reference=row.reference,
+        regime=regime,
+        received_at=received_at,
+        due_on=row.due_on or legal.due_on(regime, received_at),
+        status=UNREADABLE if row.status is None else row.status,
+        subject=row.subject or subject_of(key, request_id=row.id, user_id=user_id, email=email),
+        attempts=row.attempts or 0,
+        created_by=row.created_by,
+        is_extended=row.is_extended,
+        unreadable=[name for name in NEEDED if row._mapping[f"no_{name}"]],  # noqa: SLF001  # public
+    )
+
+
+def _status_after(row: _Steered, wish: Wish) -> Status:
     event = ACTIONS[wish.action].event
     return Status(row.status) if event is None else after(Status(row.status), event)
 
 
-def _changes(row: Row[Any], wish: Wish, legal: LegalClock, now: datetime) -> dict[str, Any]:
+def _changes(row: _Steered, wish: Wish, legal: LegalClock, now: datetime) -> dict[str, Any]:
     status = _status_after(row, wish)
     changes: dict[str, Any] = {"status": status, "updated_at": now}
     if wish.action == "approve":
@@ -133,7 +211,7 @@ def _changes(row: Row[Any], wish: Wish, legal: LegalClock, now: datetime) -> dic
     return changes
 
 
-def _entry(row: Row[Any], wish: Wish, key: SubjectKey, legal: LegalClock, now: datetime) -> Entry:
+def _entry(row: _Steered, wish: Wish, key: SubjectKey, legal: LegalClock, now: datetime) -> Entry:
     status = _status_after(row, wish)
     due_on = row.due_on
     details: dict[str, Json] = {"reason": wish.reason, "status": status.value}
@@ -154,7 +232,7 @@ def _entry(row: Row[Any], wish: Wish, key: SubjectKey, legal: LegalClock, now: d
     )
 
 
-def _closing(row: Row[Any], key: SubjectKey) -> dict[str, Json]:
+def _closing(row: _Steered, key: SubjectKey) -> dict[str, Json]:
     """Return what the record says of a request that is closed; reports are made from it."""
     user_id, email = row.forge_user_id, row.email
     said: dict[str, Json] = {

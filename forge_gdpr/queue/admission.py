@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, select, true, update
+from sqlalchemy import and_, bindparam, false, func, not_, or_, select, true, update
 
 from forge_gdpr.chain import written_time
 from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.lifecycle import FINAL, Reason, Status
 from forge_gdpr.pseudonyms import aliases, subject_of
+from forge_gdpr.queue.cells import cell, readable, whole
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -23,6 +24,22 @@ if TYPE_CHECKING:
     from forge_gdpr.pseudonyms import SubjectKey
 
 _C = deletion_requests.c
+#: What stands on record for a regime that can't be read: the law's earliest date counts.
+UNREADABLE: Final = "unreadable"
+_READ: Final = (
+    "forge_user_id",
+    "email",
+    "reference",
+    "regime",
+    "received_at",
+    "created_at",
+    "due_on",
+    "status",
+    "status_reason",
+    "subject",
+)
+#: What a run fills in where nothing stands.
+_FILLED_IN: Final = ("subject", "due_on", "alarm_on")
 
 #: A part of an id or of an address that is long enough to tell who is meant.
 _TELLING: Final = re.compile(r"\w{6,}")
@@ -96,16 +113,90 @@ def admit(
         among: only those; None: all.
     """
     rows = connection.execute(
-        select(deletion_requests)
-        .where(_C.subject.is_(None), _C.status.not_in(FINAL), true() if among is None else among)
+        select(_C.id, *(cell(name) for name in _READ))
+        .where(
+            _C.subject.is_(None),
+            _C.status.not_in(FINAL),
+            whole(),
+            true() if among is None else among,
+        )
         .order_by(_C.id)
         .limit(most)
         .with_for_update(skip_locked=True)
     ).all()
-    admitted = [_admitted(row, key, legal) for row in rows]
+    admitted = [_admitted(row, key, legal, now) for row in rows]
     if admitted:
         connection.execute(_ADMIT, [_parameters(one, now) for one in admitted])
     return admitted
+
+
+def set_aside(
+    connection: Connection,
+    *,
+    key: SubjectKey,
+    legal: LegalClock,
+    now: datetime,
+    most: int,
+    among: ColumnElement[bool] | None = None,
+) -> list[Admitted]:
+    """Send up to ``most`` requests to review that no run can read, and return them.
+
+    Seen before or not. What can't be read stays as it is; what is missing is filled in. A request
+    on hold stays there, and one that a living run has claimed is left to it. So is sent to
+    review what was seen before and has a status by now that nobody knows.
+
+    Args:
+        connection: in a writing transaction.
+        key: for the pseudonyms.
+        legal: for the legal dates.
+        now: the database's clock.
+        most: at most so many.
+        among: only those; None: all.
+    """
+    is_claimed = and_(
+        _C.status == Status.RUNNING,
+        _C.subject.is_not(None),
+        readable(_C.claim_expires_at),
+        func.coalesce(_C.claim_expires_at > now, false()),
+    )
+    rests = and_(_C.status.in_((Status.REVIEW, Status.HELD)), _C.subject.is_not(None))
+    is_lost = and_(_C.subject.is_not(None), _C.status.not_in(list(Status)))
+    rows = connection.execute(
+        select(
+            _C.id,
+            *(cell(name) for name in _READ),
+            *(_C[name].is_(None).label(f"lacks_{name}") for name in _FILLED_IN),
+            whole().label("is_whole"),
+        )
+        .where(
+            _C.status.not_in(FINAL),
+            or_(not_(whole()), is_lost),
+            not_(rests),
+            not_(is_claimed),
+            true() if among is None else among,
+        )
+        .order_by(_C.id)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    ).all()
+    requests = [_set_aside(row, _admitted(row, key, legal, now)) for row in rows]
+    for row, request in zip(rows, requests, strict=True):
+        filled_in = {
+            name: getattr(request, name)
+            for name in _FILLED_IN
+            if row._mapping[f"lacks_{name}"]  # noqa: SLF001  # SQLAlchemy's public name for it
+        }
+        connection.execute(
+            update(deletion_requests)
+            .where(_C.id == row.id)
+            .values(
+                status=request.status,
+                status_reason=request.status_reason,
+                updated_at=now,
+                **filled_in,
+            )
+        )
+    return requests
 
 
 def public_reference(
@@ -123,20 +214,29 @@ def public_reference(
     return None if any(part in reference.casefold() for part in named) else reference
 
 
-def _admitted(row: Row[Any], key: SubjectKey, legal: LegalClock) -> Admitted:
+def _set_aside(row: Row[Any], request: Admitted) -> Admitted:
+    if row.status == Status.HELD:
+        return request
+    reason = Reason.UNKNOWN_STATUS if row.is_whole else Reason.UNREADABLE
+    return replace(request, status=Status.REVIEW, status_reason=reason)
+
+
+def _admitted(row: Row[Any], key: SubjectKey, legal: LegalClock, now: datetime) -> Admitted:
     known = row.status in set(Status)
     user_id, email = row.forge_user_id, row.email
-    due_on = row.due_on or legal.due_on(row.regime, row.received_at)
-    subject = subject_of(key, request_id=row.id, user_id=user_id, email=email)
+    regime = UNREADABLE if row.regime is None else row.regime
+    received_at = row.received_at or row.created_at or now
+    due_on = row.due_on or legal.due_on(regime, received_at)
+    subject = row.subject or subject_of(key, request_id=row.id, user_id=user_id, email=email)
     return Admitted(
         id=row.id,
         subject=subject,
         also=aliases(key, subject, user_id=user_id, email=email),
         reference=public_reference(row.reference, user_id=user_id, email=email),
-        regime=row.regime,
-        received_at=row.received_at,
+        regime=regime,
+        received_at=received_at,
         due_on=due_on,
-        alarm_on=legal.alarm_on(due_on, row.received_at),
+        alarm_on=legal.alarm_on(due_on, received_at),
         status=row.status if known else Status.REVIEW,
         status_reason=row.status_reason if known else Reason.UNKNOWN_STATUS,
     )

@@ -12,6 +12,7 @@ from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.identifiers import canonical_user_id
 from forge_gdpr.lifecycle import FINAL, OPEN, Status
 from forge_gdpr.pseudonyms import Kind
+from forge_gdpr.queue.cells import cell, readable, whole
 from forge_gdpr.queue.holds import unbound
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Due:
         """The same, for the database."""
         return and_(
             _C.status == Status.PENDING,
+            whole(),
             self.unbound,
             or_(_C.not_before.is_(None), _C.not_before <= self.now),
             or_(_C.next_attempt_at.is_(None), _C.next_attempt_at <= self.now),
@@ -74,7 +76,7 @@ def count_unapproved(connection: Connection, due: Due) -> int:
 def in_other_runs(connection: Connection, *, run_id: str) -> tuple[int, datetime | None]:
     """Return how many requests other runs have claimed, and until when at most."""
     row = connection.execute(
-        select(func.count(), func.max(_C.claim_expires_at)).where(
+        select(func.count(), func.max(cell("claim_expires_at"))).where(
             _C.status == Status.RUNNING, _C.claimed_by != run_id
         )
     ).one()
@@ -95,21 +97,21 @@ def waiting(connection: Connection, *, today: date) -> Mapping[date, int]:
     alarm_on = _alarm_on()
     rows = connection.execute(
         select(alarm_on.label("day"), func.count())
-        .where(_C.status == Status.PENDING, not_(_at_risk(today)))
+        .where(_C.status == Status.PENDING, whole(), not_(_at_risk(today)))
         .group_by(alarm_on)
     ).all()
     return {row.day: row[1] for row in rows}
 
 
 def _alarm_on() -> ColumnElement[date]:
-    return func.coalesce(_C.alarm_on, _C.due_on)
+    return func.coalesce(cell("alarm_on"), cell("due_on"))
 
 
 def _at_risk(today: date) -> ColumnElement[bool]:
     """Late, or not to be tried before it is: compared as dates, which both databases can."""
     later = (
-        func.coalesce(func.date(column) > _alarm_on(), false())
-        for column in (_C.next_attempt_at, _C.not_before)
+        func.coalesce(func.date(cell(name)) > _alarm_on(), false())
+        for name in ("next_attempt_at", "not_before")
     )
     return or_(_alarm_on() < today, *later)
 
@@ -127,7 +129,7 @@ def deadlines(connection: Connection, *, today: date) -> Deadlines:
     at_risk = func.sum(case((_at_risk(today), 1), else_=0))
     row = connection.execute(
         select(
-            func.min(_C.due_on).label("next_due_on"),
+            func.min(cell("due_on")).label("next_due_on"),
             func.coalesce(at_risk, 0).label("at_risk"),
         ).where(_C.status.in_(OPEN))
     ).one()
@@ -146,6 +148,7 @@ class Group:
 #: What becomes of an open request tonight, in the order in which they are shown.
 FATES = (
     "due",
+    "unreadable",
     "cool_off",
     "backoff",
     "not_approved",
@@ -161,6 +164,7 @@ def groups(connection: Connection, due: Due) -> list[Group]:
     """Return the open requests by fate and deadline."""
     fate = case(
         (due.condition, "due"),
+        (and_(_C.status.in_((Status.PENDING, Status.RUNNING)), not_(whole())), "unreadable"),
         (and_(_C.status == Status.PENDING, not_(due.unbound)), "person_held"),
         (and_(_C.status == Status.PENDING, _C.next_attempt_at > due.now), "backoff"),
         (
@@ -171,10 +175,11 @@ def groups(connection: Connection, due: Due) -> list[Group]:
         (_C.status.in_((Status.HELD, Status.REVIEW, Status.RUNNING)), _C.status),
         else_="unknown_status",
     ).label("fate")
+    due_on = cell("due_on")
     rows = connection.execute(
-        select(fate, _C.due_on, func.count().label("count"))
+        select(fate, due_on, func.count().label("count"))
         .where(_C.status.not_in(FINAL))
-        .group_by(fate, _C.due_on)
+        .group_by(fate, due_on)
     ).all()
     found = [Group(fate=row.fate, due_on=row.due_on, count=row[2]) for row in rows]
     return sorted(found, key=_by_fate_then_date)
@@ -198,7 +203,12 @@ def unseen(connection: Connection) -> list[Unseen]:
     day = func.date(_C.received_at)
     rows = connection.execute(
         select(_C.regime, func.min(_C.received_at).label("first"), func.count().label("count"))
-        .where(_C.due_on.is_(None), _C.status.not_in(FINAL))
+        .where(
+            _C.due_on.is_(None),
+            _C.status.not_in(FINAL),
+            readable(_C.regime),
+            readable(_C.received_at),
+        )
         .group_by(_C.regime, day)
     ).all()
     return [Unseen(regime=r.regime, received_at=r.first, count=r[2]) for r in rows]
@@ -240,7 +250,7 @@ def named_user_ids(connection: Connection, keys: Sequence[SubjectKey], *, most: 
     """
     rows = connection.execute(
         select(_C.forge_user_id, _C.subject)
-        .where(_C.forge_user_id.is_not(None))
+        .where(_C.forge_user_id.is_not(None), readable(_C.forge_user_id), readable(_C.subject))
         .order_by(_C.id.desc())
         .limit(most)
     ).all()

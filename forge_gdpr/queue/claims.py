@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, or_, select, true, update
+from sqlalchemy import and_, bindparam, not_, or_, select, true, update
 
 from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.lifecycle import FINAL, Event, Outcome, Reason, Status, after
+from forge_gdpr.queue.cells import cell, readable, whole
 from forge_gdpr.queue.holds import unbound
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def fences(connection: Connection, request_ids: Collection[int]) -> Mapping[int,
         request_ids: of any requests.
     """
     rows = connection.execute(
-        select(_C.id, _C.fence)
+        select(_C.id, cell("fence"))
         .where(_C.id.in_(request_ids), _C.status == Status.RUNNING)
         .order_by(_C.id)
         .with_for_update()
@@ -171,7 +172,7 @@ def still_claimed(connection: Connection, claimed: Collection[Claimed]) -> set[i
     `note_user_ids` noted for an e-mail.
     """
     rows = connection.execute(
-        select(_C.id, _C.fence).where(
+        select(_C.id, cell("fence")).where(
             _C.id.in_([one.id for one in claimed]), _C.status == Status.RUNNING, unbound()
         )
     ).all()
@@ -223,7 +224,12 @@ def expired(connection: Connection, *, now: datetime, most: int) -> list[Claimed
         .where(
             _C.status == Status.RUNNING,
             _C.subject.is_not(None),
-            or_(_C.claim_expires_at.is_(None), _C.claim_expires_at <= now),
+            whole(),
+            or_(
+                _C.claim_expires_at.is_(None),
+                _C.claim_expires_at <= now,
+                not_(readable(_C.claim_expires_at)),
+            ),
         )
         .order_by(_C.id)
         .limit(most)

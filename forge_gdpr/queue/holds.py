@@ -13,6 +13,7 @@ from sqlalchemy import and_, func, or_, select
 from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.identifiers import folded_email, folded_user_id
 from forge_gdpr.lifecycle import Status
+from forge_gdpr.queue.cells import cell
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -75,12 +76,12 @@ class Held:
         held = _C.status == Status.HELD
         state = tuple(
             connection.execute(
-                select(func.count(), func.max(_C.id), func.max(_C.updated_at)).where(held)
+                select(func.count(), func.max(_C.id), func.max(cell("updated_at"))).where(held)
             ).one()
         )
         if state == self._state:
             return
-        rows = connection.execute(select(_C.forge_user_id, _C.email).where(held)).all()
+        rows = connection.execute(select(cell("forge_user_id"), cell("email")).where(held)).all()
         people: set[str] = set()
         for row in rows:
             people |= _skeletons(row.forge_user_id, row.email)

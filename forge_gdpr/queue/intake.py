@@ -11,6 +11,7 @@ from forge_gdpr.database import engine
 from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.errors import ForgeGdprError, InvalidInputError
 from forge_gdpr.identifiers import canonical_user_id
+from forge_gdpr.queue.cells import cell
 from forge_gdpr.queue.checks import NewRequest, check, differences, request_in
 
 if TYPE_CHECKING:
@@ -25,13 +26,9 @@ if TYPE_CHECKING:
 _C = deletion_requests.c
 _KNOWN: Final = select(
     _C.id,
-    _C.forge_user_id,
-    _C.email,
     _C.reference,
-    _C.regime,
-    _C.received_at,
-    _C.not_before,
-    _C.closed_at,
+    *(cell(name) for name in ("forge_user_id", "email", "regime", "received_at", "not_before")),
+    _C.closed_at.is_not(None).label("is_closed"),
 )
 #: Any number that nothing else in the database locks.
 _IMPORTS_LOCK: Final = 0x6764_7072
@@ -167,11 +164,11 @@ def _stored(connection: Connection, references: Sequence[str]) -> dict[str, Stor
             content=NewRequest(
                 user_id=row.forge_user_id,
                 email=row.email,
-                regime=row.regime,
+                regime=row.regime or "",
                 received_at=row.received_at,
                 not_before=row.not_before,
             ),
-            closed=row.closed_at is not None,
+            closed=row.is_closed,
         )
         for row in found
     }

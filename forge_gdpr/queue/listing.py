@@ -12,7 +12,8 @@ from sqlalchemy import and_, func, select, true
 from forge_gdpr.database.tables import audit_events, deletion_requests
 from forge_gdpr.lifecycle import Status
 from forge_gdpr.outcomes import CLOSED
-from forge_gdpr.queue.admission import public_reference
+from forge_gdpr.queue.admission import UNREADABLE, public_reference
+from forge_gdpr.queue.cells import cell
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -25,18 +26,18 @@ _E = audit_events.c
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """One request without e-mail and user id."""
+    """One request without e-mail and user id; None is also what can't be read."""
 
     id: int
     reference: str | None
-    regime: str
+    regime: str | None
     status: str
     status_reason: str | None
     outcome: str | None  #: of one that Forge's answers closed, from the record
-    received_at: datetime
+    received_at: datetime | None
     due_on: date | None
     not_before: datetime | None
-    attempts: int
+    attempts: int | None
     next_attempt_at: datetime | None
     closed_at: datetime | None
     subject: str | None
@@ -62,10 +63,18 @@ _OUTCOME: Final = (
     .scalar_subquery()
     .label("outcome")
 )
+
+
+def _column(name: str) -> ColumnElement[Any]:
+    if name == "outcome":
+        return _OUTCOME
+    return _C.id if name == "id" else cell(name)
+
+
 _SELECT = select(
-    *(_OUTCOME if name == "outcome" else _C[name] for name in Listed.__dataclass_fields__),
-    _C.forge_user_id,
-    _C.email,
+    *(_column(name) for name in Listed.__dataclass_fields__),
+    cell("forge_user_id"),
+    cell("email"),
 )
 
 
@@ -176,4 +185,5 @@ def _shown(row: Row[*tuple[Any, ...]]) -> Listed:
     shown = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public name for it
     user_id, email = shown.pop("forge_user_id"), shown.pop("email")
     shown["reference"] = public_reference(shown["reference"], user_id=user_id, email=email)
+    shown["status"] = UNREADABLE if shown["status"] is None else shown["status"]
     return Listed(**shown)

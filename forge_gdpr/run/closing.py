@@ -71,6 +71,7 @@ def summed_up(recorder: Recorder, limits: Limits, end: End) -> tuple[Summary, di
         recovered=tally.recovered,
         calls=tally.calls,
         late=tally.late,
+        set_aside=tally.set_aside,
         outcomes=dict(tally.outcomes),
         became=dict(tally.became),
         left=left,

@@ -26,7 +26,7 @@ from forge_gdpr.run.canary import Canary
 from forge_gdpr.run.claiming import Claimer, Job
 from forge_gdpr.run.clock import Clock
 from forge_gdpr.run.inbox import Inbox
-from forge_gdpr.run.opening import Limits, admit, close_run, guard, open_run, repair
+from forge_gdpr.run.opening import Limits, admit, close_run, guard, open_run, repair, set_aside
 from forge_gdpr.run.pool import Pool, asked
 from forge_gdpr.run.recorder import Attempt, Recorder, Rules
 from forge_gdpr.run.summary import Summary, Tally
@@ -149,6 +149,7 @@ class _Night:
         try:
             repair(self._recorder, goes_on=self._goes_on)
             self._judge()
+            set_aside(self._recorder, goes_on=self._goes_on)
             admit(self._recorder, goes_on=self._goes_on)
             if self._directory is None and not self._gate.halted:
                 self._read_directory(always=False)

@@ -16,7 +16,7 @@ from forge_gdpr.database.engine import reading, writing
 from forge_gdpr.database.tables import runs
 from forge_gdpr.errors import GuardStoppedError
 from forge_gdpr.guards import RUNS, Bounds, Night, guarded
-from forge_gdpr.lifecycle import Status
+from forge_gdpr.lifecycle import Reason, Status
 from forge_gdpr.queue import admission, backlog, claims
 from forge_gdpr.queue.backlog import Due
 
@@ -176,6 +176,20 @@ def _record_override(recorder: Recorder, limits: Limits, guards: Sequence[str], 
         append_main(connection, entries, at=recorder.clock.now())
 
 
+def set_aside(recorder: Recorder, *, goes_on: Callable[[], bool] = lambda: True) -> None:
+    """Send to review what can't be read, a page a transaction.
+
+    Args:
+        recorder: of the run.
+        goes_on: is asked before each page; if not, the next run sees to what is left.
+    """
+    while goes_on():
+        requests = _page(recorder, admission.set_aside)
+        _count_reviews(recorder, sum(one.status == Status.REVIEW for one in requests))
+        if len(requests) < _PAGE:
+            return
+
+
 def admit(recorder: Recorder, *, goes_on: Callable[[], bool] = lambda: True) -> None:
     """Admit every request that no run has seen, a page a transaction.
 
@@ -184,18 +198,35 @@ def admit(recorder: Recorder, *, goes_on: Callable[[], bool] = lambda: True) -> 
         goes_on: is asked before each page; if not, the next run admits what is left.
     """
     while goes_on():
-        with recorder.transaction() as connection:
-            admitted = admission.admit(
-                connection,
-                key=recorder.rules.subject_key,
-                legal=recorder.rules.legal,
-                now=recorder.clock.now(),
-                most=_PAGE,
-            )
-            recorder.append(connection, [_admitted(one, recorder.rules.run_id) for one in admitted])
+        admitted = _page(recorder, admission.admit)
         recorder.tally.admitted += len(admitted)
+        _count_reviews(
+            recorder, sum(one.status_reason is Reason.UNKNOWN_STATUS for one in admitted)
+        )
         if len(admitted) < _PAGE:
             return
+
+
+def _count_reviews(recorder: Recorder, count: int) -> None:
+    """Count what came to need a person without having been due: it is in no sum of the night."""
+    tally = recorder.tally
+    tally.set_aside += count
+    tally.reviewed_before += count
+    tally.became[Status.REVIEW] += count
+
+
+def _page(recorder: Recorder, take: Callable[..., list[Admitted]]) -> list[Admitted]:
+    rules = recorder.rules
+    with recorder.transaction() as connection:
+        requests = take(
+            connection,
+            key=rules.subject_key,
+            legal=rules.legal,
+            now=recorder.clock.now(),
+            most=_PAGE,
+        )
+        recorder.append(connection, [_admitted(request, rules.run_id) for request in requests])
+    return requests
 
 
 def _repair_claims(recorder: Recorder) -> int:

@@ -29,6 +29,24 @@ if TYPE_CHECKING:
     from forge_gdpr.queue.backlog import Due
 
 _C = deletion_requests.c
+_SELECT: Final = select(
+    *(
+        _C[name]
+        for name in (
+            "id",
+            "forge_user_id",
+            "email",
+            "reference",
+            "regime",
+            "received_at",
+            "not_before",
+            "due_on",
+            "subject",
+            "attempts",
+            "approved_by",
+        )
+    )
+)
 _PAGE: Final = 500
 _FORMAT: Final = "forge-gdpr plan 1"
 #: So many requests are named when they have changed.
@@ -140,7 +158,7 @@ def made(
         base_url: where they would be deleted.
         steps: what a deletion consists of.
     """
-    rows = connection.execute(select(deletion_requests).where(due.condition)).all()
+    rows = connection.execute(_SELECT.where(due.condition)).all()
     planned = [
         Planned(
             id=row.id,
@@ -187,7 +205,7 @@ def _compared(
     connection: Connection, page: Sequence[Planned], due: Due, key: SubjectKey
 ) -> list[tuple[Planned, str | None]]:
     ids = [planned.id for planned in page]
-    rows = connection.execute(select(deletion_requests).where(_C.id.in_(ids), due.condition)).all()
+    rows = connection.execute(_SELECT.where(_C.id.in_(ids), due.condition)).all()
     states = {row.id: _state(row, key) for row in rows}
     return [(planned, states.get(planned.id)) for planned in page]
 

@@ -66,6 +66,7 @@ class Tally:
     recovered: int = 0
     calls: int = 0
     late: int = 0  #: answers to requests that another run had taken over
+    set_aside: int = 0  #: requests that came to need review without an attempt
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     became: Counter[Status] = field(default_factory=Counter)
     put_off: int = 0
@@ -104,6 +105,7 @@ class Summary:
     at_risk: int
     halt: Halt | None
     signal: int | None
+    set_aside: int = 0  #: requests that came to need review without an attempt
     cause: str | None = None  #: why it stopped early, with numbers; names nobody
     checkpoint: str | None = None  #: signed when the run closed
     sums: Sums = field(default_factory=Sums)  #: where the night's requests are
@@ -120,8 +122,8 @@ class Summary:
 
     @property
     def reviewed_before(self) -> int:
-        """How many came to need a person before the run claimed anybody: others left them."""
-        return self.became.get(Status.REVIEW, 0) - self.sums.review
+        """How many came to need a person before the run claimed anybody: dead runs left them."""
+        return self.became.get(Status.REVIEW, 0) - self.sums.review - self.set_aside
 
     @property
     def per_second(self) -> float:
@@ -162,6 +164,7 @@ class Summary:
             "outcomes": {outcome.value: self.outcomes.get(outcome, 0) for outcome in Outcome},
             "became": {status.value: count for status, count in sorted(self.became.items())},
             "sums": self.sums.as_json(),
+            "set_aside": self.set_aside,
             "left": self.left,
             "late_answers": self.late,
             "calls": self.calls,

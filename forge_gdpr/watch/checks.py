@@ -18,6 +18,7 @@ from forge_gdpr.database.tables import audit_events, deletion_requests, runs
 from forge_gdpr.errors import ExitCode, ForgeGdprError
 from forge_gdpr.identifiers import email_fault, user_id_fault
 from forge_gdpr.lifecycle import OPEN
+from forge_gdpr.queue.cells import cell, whole
 from forge_gdpr.watch.findings import Finding, failure, warning
 from forge_gdpr.watch.status import last_good
 
@@ -120,29 +121,32 @@ def identifiers(engine: Engine, *, pattern: re.Pattern[str]) -> Finding:
     Read row by row: an application may have inserted millions.
     """
     rows = (
-        select(_C.id, _C.forge_user_id, _C.email)
+        select(_C.id, cell("forge_user_id"), cell("email"), whole().label("is_whole"))
         .where(_C.status.in_(OPEN))
         .order_by(_C.id)
         .execution_options(yield_per=1000)
     )
-    ids = emails = 0
+    ids = emails = unreadable = 0
     first = ""
     with reading(engine) as connection, connection.execute(rows) as opened:
-        for request_id, user_id, email in opened:
+        for request_id, user_id, email, is_whole in opened:
+            unreadable += not is_whole
             wrong_id = None if user_id is None else user_id_fault(str(user_id), pattern)
             wrong_email = email_fault(str(email)) if str(email or "").strip() else None
             ids += wrong_id is not None
             emails += wrong_email is not None
-            first = first or _first(request_id, wrong_id or wrong_email)
+            unread = None if is_whole else "a column can't be read"
+            first = first or _first(request_id, unread or wrong_id or wrong_email)
     if not first:
         return Finding(
             name="identifiers", said="the ids and addresses of all open requests look right"
         )
+    also = f", with a column that can't be read: {unreadable}" if unreadable else ""
     return warning(
         "identifiers",
         f"open requests with a user id that does not look like one: {ids}, with an e-mail that is"
-        f" not an address: {emails}; {first}: correct the columns in the table, or the next run"
-        " sends these requests to review",
+        f" not an address: {emails}{also}; {first}: correct the columns in the table, or the next"
+        " run sends these requests to review",
     )
 
 

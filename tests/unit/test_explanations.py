@@ -114,6 +114,28 @@ def sentence(*, cool_off_days: int = 0, approved_only: bool = False, **changes: 
             id="a reason nobody knows",
         ),
         pytest.param(
+            {"status": "review", "reason": "{x}"},
+            "needs a person: a person has to look ({x}): 'forge-gdpr requests retry 17'",
+            id="a reason that looks like a format",
+        ),
+        pytest.param(
+            {"status": "review", "reason": "unreadable", "unreadable": ["regime", "fence"]},
+            "needs a person: its row holds what can't be read, such as bytes instead of text, an"
+            " impossible time or a number out of range: correct regime and fence, then"
+            " 'forge-gdpr requests retry 17'",
+            id="unreadable",
+        ),
+        pytest.param(
+            {"unreadable": ["fence", "email"]},
+            "can't be read (fence, email): the next run sends it to review",
+            id="unreadable, not seen yet",
+        ),
+        pytest.param(
+            {"received_at": datetime(9999, 12, 31, tzinfo=UTC), "cool_off_days": 30},
+            "waits: it cools off until 9999-12-31 23:59 UTC (FORGE_GDPR_COOL_OFF_DAYS)",
+            id="received at the end of time",
+        ),
+        pytest.param(
             {"status": "done", "closed_at": NOW, "fate": ERASED},
             "is done since 2026-03-01 12:00 UTC: erased. It is. Logs too.",
             id="done",

@@ -21,6 +21,7 @@ from forge_gdpr.lifecycle import (
 #: Written out from the contract, not from the code.
 ALLOWED = {
     ("pending", "claimed"): "running",
+    ("pending", "sent_to_review"): "review",
     ("pending", "held"): "held",
     ("pending", "cancelled"): "cancelled",
     ("pending", "refused"): "refused",
@@ -129,6 +130,7 @@ def test_the_reasons_have_their_names() -> None:
         "crashed_repeatedly",
         "no_identifier",
         "unknown_status",
+        "unreadable",
         "still_present",
         "absence_not_shown",
         "logs_not_erased",
