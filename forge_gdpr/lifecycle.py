@@ -117,6 +117,11 @@ CONSEQUENCES: Final[Mapping[Outcome, Event]] = {
 }
 
 
+#: The ``status_reason`` of a pending request whose last attempt crashed: such requests are claimed
+#: last, and one at a time, so that what makes a run crash takes no others with it.
+CRASHED: Final = "crashed"
+
+
 class Reason(StrEnum):
     """Why a request is where it is: ``status_reason``, where the outcome alone does not say it."""
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from forge_gdpr.desk.actions import ACTIONS
-from forge_gdpr.lifecycle import Outcome, Reason, Status
+from forge_gdpr.lifecycle import CRASHED, Outcome, Reason, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,6 +57,7 @@ NOTES: Final[Mapping[str, str]] = {
 }
 _WAITS: Final[Mapping[str, str]] = {
     Outcome.TRANSIENT: "Forge failed when it was tried last",
+    CRASHED: "the last run crashed while it worked on it",
     Outcome.ACCEPTED: "Forge accepted the deletion and has not confirmed it yet",
 }
 

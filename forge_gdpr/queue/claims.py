@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, bindparam, not_, or_, select, true, update
 
 from forge_gdpr.database.tables import deletion_requests
-from forge_gdpr.lifecycle import FINAL, Event, Outcome, Reason, Status, after
+from forge_gdpr.lifecycle import CRASHED, FINAL, Event, Outcome, Reason, Status, after
 from forge_gdpr.queue.cells import cell, readable, whole
 from forge_gdpr.queue.holds import unbound
 
@@ -64,6 +64,7 @@ def claim(
     with_email: bool,
     among: Collection[int] | None = None,
     untried: bool = False,
+    crashed: bool = False,
 ) -> list[Claimed]:
     """Claim up to ``most`` due requests, the earliest deadline first.
 
@@ -80,14 +81,23 @@ def claim(
         with_email: also requests that have an e-mail; they need Forge's list of users.
         among: only these; None: all.
         untried: only those at which nothing has failed yet.
+        crashed: only those whose last attempt crashed; else none of them.
     """
     fresh = and_(_C.attempts == 0, _C.status_reason.is_(None)) if untried else true()
+    dangerous = _C.status_reason.is_not_distinct_from(CRASHED)
     admitted = _C.subject.is_not(None)
     understood = true() if with_email else _C.email.is_(None)
     planned = true() if among is None else _C.id.in_(among)
     candidates = (
         select(_C.id)
-        .where(due.condition, admitted, understood, planned, fresh)
+        .where(
+            due.condition,
+            admitted,
+            understood,
+            planned,
+            fresh,
+            dangerous if crashed else not_(dangerous),
+        )
         .order_by(_C.due_on, _C.id)
         .limit(most)
         .with_for_update(skip_locked=True)
@@ -259,4 +269,4 @@ def reopened(one: Claimed, *, crashes: int, max_attempts: int) -> End:
         else None
     )
     event = Event.LEASE_EXPIRED if reason is None else Event.SENT_TO_REVIEW
-    return End(id=one.id, fence=one.fence, event=event, reason=reason, attempts=attempts)
+    return End(id=one.id, fence=one.fence, event=event, reason=reason or CRASHED, attempts=attempts)

@@ -57,15 +57,16 @@ class Claimer:
         self._rules = rules
         self._batch = batch
         self._directory = directory
-        self._planned = None if limits.plan is None else list(limits.plan.ids)
+        self._planned = self._whole_plan()
         self._untried = self._planned is None  # only those at which nothing has failed yet
+        self.one_at_a_time = False  #: only those are left whose last attempt crashed
         self.exhausted = False  #: nothing more is claimed
 
     def claim(self, most: int | None = None) -> list[Job]:
         """Claim the next requests; when this returns, their intents are committed.
 
         First those at which nothing has failed yet, then the others: so a few that always fail,
-        at the front of the queue, stop no second night.
+        at the front of the queue, stop no second night. Last, alone, what has crashed.
 
         Args:
             most: at most so many; None: a batch.
@@ -77,14 +78,33 @@ class Claimer:
         if wanted <= 0:
             self.exhausted = True
             return []
+        if self.one_at_a_time:
+            return self._claim_alone()
         among = self._next_of_the_plan(wanted)
         jobs, count = self._claimed(wanted, among)
         tally.claimed += count
-        if among is not None:
-            self.exhausted = not self._planned
-        elif count < wanted:
-            self.exhausted, self._untried = not self._untried, False
+        if not self._planned if among is not None else count < wanted:
+            self.one_at_a_time = not self._untried
+            self._untried = False
+            self._planned = self._whole_plan()
         return jobs
+
+    def _claim_alone(self) -> list[Job]:
+        """Claim one of those whose last attempt crashed.
+
+        If it makes this run crash, too, nobody else's attempt is counted for it.
+        """
+        page = None if self._planned is None else self._planned[: self._batch]
+        jobs, count = self._claimed(1, page, crashed=True)
+        self._recorder.tally.claimed += count
+        if count == 0:
+            if self._planned is not None:
+                del self._planned[: self._batch]
+            self.exhausted = not self._planned
+        return jobs
+
+    def _whole_plan(self) -> list[int] | None:
+        return None if self._limits.plan is None else list(self._limits.plan.ids)
 
     def _next_of_the_plan(self, wanted: int) -> list[int] | None:
         if self._planned is None:
@@ -92,7 +112,9 @@ class Claimer:
         among, self._planned = self._planned[:wanted], self._planned[wanted:]
         return among
 
-    def _claimed(self, most: int, among: list[int] | None) -> tuple[list[Job], int]:
+    def _claimed(
+        self, most: int, among: list[int] | None, *, crashed: bool = False
+    ) -> tuple[list[Job], int]:
         recorder = self._recorder
         with recorder.transaction() as connection:
             now = recorder.clock.now()
@@ -106,6 +128,7 @@ class Claimer:
                 with_email=self._directory is not None,
                 among=among,
                 untried=self._untried,
+                crashed=crashed,
             )
             recorder.append(connection, [recorder.started(one) for one in claimed])
             for request in claimed:  # who was given back, and is taken again, counts once

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from forge_gdpr.answers import Verdict
 from forge_gdpr.audit.events import Ended
-from forge_gdpr.lifecycle import CONSEQUENCES, Event, Outcome, Reason
-from forge_gdpr.queue.claims import End
+from forge_gdpr.lifecycle import CONSEQUENCES, Event, Outcome, Reason, Status
+from forge_gdpr.queue.claims import End, reopened
 from forge_gdpr.retries import next_attempt_at
 
 if TYPE_CHECKING:
@@ -116,6 +116,24 @@ def conclude(
         next_attempt_at=again_at,
     )
     return Conclusion(outcome=outcome, ended=Ended.ANSWERED, end=end)
+
+
+def crashed(
+    claimed: Claimed, *, crashes: int, now: datetime, opened_at: datetime, max_attempts: int
+) -> Conclusion:
+    """Return what an attempt means that a bug of ours ended: as if the run had died with it.
+
+    Args:
+        claimed: the request as it was claimed.
+        crashes: of its attempts, this one too, since an operator last let it be tried again.
+        now: the moment of the crash.
+        opened_at: of the run, which leaves the request alone from now on.
+        max_attempts: after so many, a person looks.
+    """
+    end = reopened(claimed, crashes=crashes, max_attempts=max_attempts)
+    if end.status is Status.PENDING:
+        end = replace(end, next_attempt_at=_after_this_run(now, opened_at))
+    return Conclusion(outcome=None, ended=Ended.CRASHED, end=end)
 
 
 def _after_this_run(now: datetime, opened_at: datetime) -> datetime:

@@ -45,6 +45,7 @@ class Inbox:
         self._waiting: list[Attempt] = []
         self._failures: list[_Suspect] = []
         self._refusals: list[_Suspect] = []  # equal ones, in a row
+        self._crashes: list[Attempt] = []  # in a row
         self.taken = 0  #: answers so far; read by the workers, too
         self._oldest_s = 0.0
         self._has_worked = False  # Forge gave an answer about one request that is that one's own
@@ -58,6 +59,11 @@ class Inbox:
         """
         self.taken += 1
         result = attempt.result
+        if attempt.crashed:
+            self._crashes.append(attempt)
+            return
+        self.keep(self._crashes)  # not everybody's
+        self._crashes = []
         if not isinstance(result, Erasure):
             self.keep([attempt])
         elif result.verdict is Verdict.TRANSIENT:
@@ -75,6 +81,16 @@ class Inbox:
         if attempts and not self._waiting:
             self._oldest_s = self._recorder.clock.elapsed_s()
         self._waiting += attempts
+
+    @property
+    def crashes(self) -> int:
+        """How many attempts in a row a bug of ours has ended."""
+        return len(self._crashes)
+
+    def forgive_crashes(self) -> None:
+        """Give back those that crashed in a row, uncounted: the bug is nobody's own."""
+        self.keep([replace(attempt, crashed=False) for attempt in self._crashes])
+        self._crashes = []
 
     @property
     def refusals(self) -> int:
@@ -102,7 +118,8 @@ class Inbox:
                 for attempt in failures
             ]
         )
-        self._failures = []
+        self.keep(self._crashes)
+        self._failures, self._crashes = [], []
         self._write()
 
     def _cleared(self, began: int) -> list[Attempt]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -13,7 +14,13 @@ from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.engine import reading
 from forge_gdpr.database.schema import require_current
 from forge_gdpr.deadlines import LegalClock
-from forge_gdpr.errors import ExitCode, ForgeGdprError, GuardStoppedError, KeyRefusedError
+from forge_gdpr.errors import (
+    DatabaseError,
+    ExitCode,
+    ForgeGdprError,
+    GuardStoppedError,
+    KeyRefusedError,
+)
 from forge_gdpr.forge.erasure import NOT_CALLED, Erasure
 from forge_gdpr.forge.gate import Gate, Halt, HaltedError
 from forge_gdpr.identity import DEFAULT_RULES, Directory, IdRules
@@ -34,7 +41,7 @@ from forge_gdpr.run.sums import Standing
 from forge_gdpr.runids import RANDOM_BYTES, uuid7
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Engine
 
@@ -49,7 +56,20 @@ _NAP_S: Final = 0.02
 #: How often ``run.progress`` is logged where no progress bar is shown.
 _PROGRESS_S: Final = 30.0
 
+#: So many attempts in a row that a bug of ours ended, with nothing else between them, are no
+#: request's own fault: the bug ends the run, and counts against nobody.
+MOST_CRASHES_IN_A_ROW: Final = 10
+
 Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Finished:
+    """What a worker comes back with."""
+
+    job: Job
+    result: Erasure | Exception  #: or the bug of ours that ended it
+    began: int  #: how many answers had been taken when the attempt began
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +163,7 @@ class _Night:
         self._directory: Directory | None = None
         self._no_directory: str | None = None  # why there is none
         self._stopping = False  # nothing more is claimed
+        self._ready: list[Job] = []  # claimed, and not handed out yet
         self._progress_s = 0.0
 
     def run(self) -> Summary:
@@ -156,9 +177,11 @@ class _Night:
             with Pool(self._erase, size=self._order.concurrency) as pool:
                 try:
                     self._work(pool)
-                except BaseException:
+                except BaseException as error:
                     # Whatever failed, no further call is made for what can't be recorded.
                     self._gate.halt(Halt.DATABASE)
+                    if isinstance(error, Exception) and not isinstance(error, DatabaseError):
+                        self._save(pool)
                     raise
         except GuardStoppedError:
             self._close(stopped="guard", figures={})
@@ -181,16 +204,33 @@ class _Night:
         self._due = self._start.due
         self._tally.reviewed_before = self._tally.became[Status.REVIEW]
 
-    def _erase(self, job: Job) -> tuple[Job, Erasure, int]:
-        """Erase somebody; also say how many answers had been taken when that began."""
+    def _erase(self, job: Job) -> _Finished:
         began = self._inbox.taken
         # A thread has a log context of its own.
         run_id, request_id = self._recorder.rules.run_id, job.claimed.id
         with structlog.contextvars.bound_contextvars(run_id=run_id, request_id=request_id):
-            erasure = self._around.eraser.erase(
-                job.user_id, email=job.email, was_refused=job.claimed.was_refused
-            )
-            return job, erasure, began
+            try:
+                erasure = self._around.eraser.erase(
+                    job.user_id, email=job.email, was_refused=job.claimed.was_refused
+                )
+            except Exception as error:  # noqa: BLE001  # a bug over one request stops no other
+                # Its message may name the person.
+                structlog.get_logger().error("attempt.crashed", error=type(error).__name__)
+                return _Finished(job=job, result=error, began=began)
+            return _Finished(job=job, result=erasure, began=began)
+
+    def _save(self, pool: Pool[Job, _Finished]) -> None:
+        """Write the answers that are there before an error ends the run; give back the rest."""
+        with contextlib.suppress(Exception):  # the error that is raised is the first one
+            self._inbox.forgive_crashes()
+            self._inbox.keep([Attempt(claimed=j.claimed, result=NOT_CALLED) for j in self._ready])
+            while pool.outstanding:
+                for answer in pool.take(_LOOK_S):
+                    self._take(answer)
+                self._recorder.renew_if_due()
+            self._inbox.forgive_crashes()
+            self._inbox.keep(self._absences.give_back())
+            self._inbox.close()
 
     def _read_directory(self, *, always: bool) -> None:
         """Read Forge's list for those who have an e-mail; nobody has one: only if ``always``.
@@ -254,7 +294,7 @@ class _Night:
             self._cause = cause
         self._gate.halt(reason)
 
-    def _work(self, pool: Pool[Job, tuple[Job, Erasure, int]]) -> None:
+    def _work(self, pool: Pool[Job, _Finished]) -> None:
         claimer = Claimer(
             self._recorder,
             self._order.limits,
@@ -263,7 +303,7 @@ class _Night:
             rules=self._order.ids,
             directory=self._directory,
         )
-        ready: list[Job] = []  # claimed, and not handed out yet
+        ready = self._ready
         while True:
             self._look_up()
             self._claim(claimer, ready, pool.outstanding)
@@ -275,15 +315,29 @@ class _Night:
                 # interpreter away from them.
                 self._gate.wait(_NAP_S)
             answers = pool.take(_LOOK_S if pool.outstanding else 0)
-            for job, erasure, began in answers:
-                self._take(job, erasure, began)
+            self._take_all(answers)
             if self._absences.are_enough(first=self._first_absences):
                 self._look()
             self._inbox.write_if_due(idle=not answers)
             self._recorder.renew_if_due()
         self._finish()
 
-    def _take(self, job: Job, erasure: Erasure, began: int) -> None:
+    def _take_all(self, answers: Sequence[_Finished]) -> None:
+        bug = None
+        for answer in answers:
+            self._take(answer)
+            if self._inbox.crashes >= MOST_CRASHES_IN_A_ROW:
+                self._inbox.forgive_crashes()
+                bug = answer.result
+        if isinstance(bug, Exception):
+            raise bug
+
+    def _take(self, finished: _Finished) -> None:
+        job, erasure, began = finished.job, finished.result, finished.began
+        if isinstance(erasure, Exception):
+            crash = Attempt(claimed=job.claimed, result=NOT_CALLED, crashed=True)
+            self._inbox.put(crash, began=began)
+            return
         attempt = Attempt(claimed=job.claimed, result=erasure, by_email=job.email is not None)
         self._tally.calls += erasure.tries
         self._canary.note(erasure)
@@ -330,10 +384,15 @@ class _Night:
         waiting = outstanding + len(ready)
         if not self._canary.is_over:
             ready += claimer.claim(1) if waiting == 0 else []
+        elif claimer.one_at_a_time:
+            if waiting == 0:
+                self._look()  # whoever waits for a look is claimed still
+                self._inbox.write_if_due(idle=True)
+                ready += claimer.claim()
         elif waiting <= self._low_water:
             ready += claimer.claim()
 
-    def _submit(self, ready: list[Job], pool: Pool[Job, tuple[Job, Erasure, int]]) -> None:
+    def _submit(self, ready: list[Job], pool: Pool[Job, _Finished]) -> None:
         """Hand out jobs, but not of requests that were put on hold since they were claimed."""
         if not ready or pool.outstanding > self._low_water:
             return

@@ -22,7 +22,7 @@ from forge_gdpr.lifecycle import Event, Outcome, Status
 from forge_gdpr.pseudonyms import Kind, aliases, pseudonyms
 from forge_gdpr.queue import claims
 from forge_gdpr.queue.admission import public_reference
-from forge_gdpr.run.conclusions import Conclusion, conclude, outcome_of
+from forge_gdpr.run.conclusions import Conclusion, conclude, crashed, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,6 +51,7 @@ class Attempt:
     claimed: Claimed
     result: Erasure | Settled
     counts: bool = True
+    crashed: bool = False  #: a bug of ours ended it; whether Forge was reached is not known
     later: bool = False  #: if it is given back, this run does not take it again
     by_email: bool = False  #: the request did not name the id: it was found by e-mail
     note: Reason | None = None  #: left on a request that is given back
@@ -119,8 +120,8 @@ class Recorder:
 
     def write(self, connection: Connection, attempts: Sequence[Attempt]) -> None:
         """Write what attempts have ended in, in the caller's transaction."""
-        absent = [a.claimed.id for a in attempts if _is_absent(a)]
-        known = pasts(connection, absent) if absent else {}
+        telling = [a.claimed.id for a in attempts if a.crashed or _is_absent(a)]
+        known = pasts(connection, telling) if telling else {}
         fences = claims.fences(connection, {a.claimed.id for a in attempts})
         entries: list[Entry] = []
         ends: list[claims.End] = []
@@ -151,6 +152,14 @@ class Recorder:
 
     def _concluded(self, attempt: Attempt, known: Mapping[int, Past]) -> Conclusion:
         rules, claimed, result = self.rules, attempt.claimed, attempt.result
+        if attempt.crashed:
+            return crashed(
+                claimed,
+                crashes=known.get(claimed.id, Past()).crashes + 1,
+                now=self.clock.now(),
+                opened_at=self.clock.opened_at,
+                max_attempts=rules.max_attempts,
+            )
         reason, asked_s = None, None
         if isinstance(result, Erasure):
             past = known.get(claimed.id, Past())
@@ -268,7 +277,7 @@ class Recorder:
         self.tally.became[end.status] += 1
         if end.event is Event.GIVEN_BACK:
             self.tally.given_back[end.id] = end.next_attempt_at is not None
-        elif end.event is Event.DEFERRED:
+        elif end.event in {Event.DEFERRED, Event.LEASE_EXPIRED}:  # the latter: it crashed
             self.tally.put_off += 1
 
     def _renewal_is_due(self) -> bool:

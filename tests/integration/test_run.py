@@ -680,7 +680,7 @@ def test_an_operator_who_says_try_again_gives_all_crashes_back(
         if number == 3:
             with writing(engine) as connection:
                 steer(connection, [request_id], wish, key=SUBJECT_KEY, legal=LegalClock())
-    again, looked_at = ("pending", None), ("review", "crashed_repeatedly")
+    again, looked_at = ("pending", "crashed"), ("review", "crashed_repeatedly")
     assert becomes == [again, again, looked_at] * 2
     with reading(engine) as connection:
         (past,) = pasts(connection, [request_id]).values()
