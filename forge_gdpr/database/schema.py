@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: Raised together with the newest script in migrations/; a test compares the two. It is written
 #: here so that every command can check the schema without importing Alembic (586 ms).
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 
 #: What makes the database itself refuse to change the record; the migrations make them.
 TRIGGERS: Final = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Date, Integer, and_, case, not_, null, or_, true
+from sqlalchemy import Date, Integer, and_, case, not_, null, or_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Boolean
@@ -41,6 +41,10 @@ NEEDED: Final = (
 )
 
 
+_RAISED: Final = ("attempts", "fence")
+_LARGEST: Final = 2**31 - 1
+
+
 class _Readable(FunctionElement[bool]):
     """Whether a column's cell can be read; never null."""
 
@@ -69,12 +73,18 @@ def whole() -> ColumnElement[bool]:
     What a run itself fills in, it fills in together: with a pseudonym, there is a legal date.
     """
     dated = or_(_C.subject.is_(None), _C.due_on.is_not(None))
-    return and_(true(), *(readable(_C[name]) for name in NEEDED), dated)
+    return and_(*(_usable(name) for name in NEEDED), dated)
 
 
 def faults() -> list[ColumnElement[bool]]:
     """Return, for each column that a run needs, whether it can't be read; as ``no_<column>``."""
-    return [not_(readable(_C[name])).label(f"no_{name}") for name in NEEDED]
+    return [not_(_usable(name)).label(f"no_{name}") for name in NEEDED]
+
+
+def _usable(name: str) -> ColumnElement[bool]:
+    column = _C[name]
+    # A count that a run raises by one must not be the last that PostgreSQL can hold.
+    return and_(readable(column), column < _LARGEST) if name in _RAISED else readable(column)
 
 
 #: Times as SQLite's columns hold them, in UTC: so they sort as text. Older SQL of applications
@@ -91,9 +101,9 @@ _SQLITE_TIME: Final = " OR ".join(
         strict=True,
     )
 )
-#: By type of column. A count below this limit can be raised by one on both databases.
+#: By type of column.
 _SQLITE: Final = {
-    "count": "(typeof({c}) = 'integer' AND {c} BETWEEN 0 AND 2147483646)",
+    "count": "(typeof({c}) = 'integer' AND {c} BETWEEN 0 AND 2147483647)",
     "time": "coalesce({c} IS NULL OR (typeof({c}) = 'text' AND {c} >= '0001-01-01'"
     f" AND ({_SQLITE_TIME})"
     " AND datetime(substr({c}, 1, 19), '+0 seconds') = substr({c}, 1, 19)), 0)",
@@ -109,7 +119,7 @@ _SQLITE: Final = {
     " AND length({c}) = length(CAST({c} AS BLOB))))",
 }
 _POSTGRESQL: Final = {
-    "count": "({c} BETWEEN 0 AND 2147483646)",
+    "count": "({c} BETWEEN 0 AND 2147483647)",
     "time": "({c} IS NULL OR ({c} >= timestamptz '0001-01-01 00:00:00+00'"
     " AND {c} < timestamptz '10000-01-01 00:00:00+00'))",
     "date": "({c} IS NULL OR ({c} BETWEEN date '0001-01-01' AND date '9999-12-31'))",

@@ -17,6 +17,7 @@ from forge_gdpr.audit.verify import verify
 from forge_gdpr.database import schema
 from forge_gdpr.database.engine import reading, writing
 from forge_gdpr.database.tables import deletion_requests
+from forge_gdpr.errors import DatabaseError
 from forge_gdpr.sandbox import Sandbox, generated_user
 
 if TYPE_CHECKING:
@@ -97,6 +98,15 @@ def store(database_url: str, row: Mapping[str, str]) -> bool:
     except (psycopg.Error, sqlite3.Error):
         return False
     return True
+
+
+def without_door(engine: Engine, *statements: str) -> None:
+    """Execute statements in a database from before it refused what can't be read."""
+    with writing(engine) as connection:
+        command.downgrade(schema._config(connection), "0003")
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    assert schema.upgrade(engine) == "0003"
 
 
 def add_offenders(engine: Engine, database_url: str, column: str) -> dict[int, str]:
@@ -190,6 +200,9 @@ def test_a_row_stops_nobody_with_the_least_roles(
     roled_url: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     with psycopg.connect(roled_url.replace("+psycopg", "")) as owner:
+        drop = "ALTER TABLE deletion_requests DROP CONSTRAINT ck_deletion_requests"
+        owner.execute(f"{drop}_not_before_is_a_time".encode())
+        owner.execute(f"{drop}_next_attempt_at_is_a_time".encode())
         owner.execute("INSERT INTO deletion_requests (forge_user_id) VALUES (%s)", [GOOD[0].id])
         owner.execute(
             "INSERT INTO deletion_requests (forge_user_id, not_before, next_attempt_at)"
@@ -251,13 +264,13 @@ def test_a_row_that_became_unreadable_after_it_was_seen_goes_to_review(
                 f" VALUES ('{user.id}', '2090-01-01')"
             )
     assert program.here("run").returncode == 11  # it sees them, and leaves them alone
-    with writing(engine) as connection:
-        for change in (
-            f"not_before = NULL, status = 'running', claim_expires_at = {never} WHERE id = 1",
-            f"next_attempt_at = {never}, status = 'running' WHERE id = 2",
-            "not_before = NULL, status = 'whatever' WHERE id = 3",
-        ):
-            connection.exec_driver_sql(f"UPDATE deletion_requests SET {change}")
+    change = "UPDATE deletion_requests SET"
+    without_door(
+        engine,
+        f"{change} not_before = NULL, status = 'running', claim_expires_at = {never} WHERE id = 1",
+        f"{change} next_attempt_at = {never}, status = 'running' WHERE id = 2",
+        f"{change} not_before = NULL, status = 'whatever' WHERE id = 3",
+    )
     summary = json.loads(program.here("run", "--output", "json").stdout)
     assert (summary["set_aside"], summary["exit_code"]) == (2, 11)
     assert fetch(engine, STATUSES) == [
@@ -271,13 +284,60 @@ def test_a_row_that_became_unreadable_after_it_was_seen_goes_to_review(
 
 def test_a_held_row_that_no_run_can_read_stays_on_hold(engine: Engine, program: Program) -> None:
     never = "'infinity'" if engine.dialect.name == "postgresql" else "x'00'"
-    with writing(engine) as connection:
-        connection.exec_driver_sql(
-            "INSERT INTO deletion_requests (forge_user_id, status, next_attempt_at)"
-            f" VALUES ('{GOOD[0].id}', 'held', {never})"
-        )
+    without_door(
+        engine,
+        "INSERT INTO deletion_requests (forge_user_id, status, next_attempt_at)"
+        f" VALUES ('{GOOD[0].id}', 'held', {never})",
+    )
     assert program.here("run").returncode == 0
     assert fetch(engine, STATUSES) == [(1, "held", None)]
     refused = program.here("requests", "release", "1")
     assert (refused.returncode, "correct next_attempt_at" in refused.stderr) == (2, True)
     assert program.here("requests", "cancel", "1", "--reason", "mistake", "--yes").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("not_before", "'infinity'"),
+        ("received_at", "'-infinity'"),
+        ("received_at", "'2026-01-01 24:00:00.000001'"),
+        ("not_before", "'0000-01-01 00:00:00.000000'"),
+        ("not_before", "'0000-01-01 00:00'"),
+        ("next_attempt_at", "'infinity'"),
+        ("next_attempt_at", "''"),
+        ("due_on", "'infinity'"),
+        ("alarm_on", "'infinity'"),
+        ("attempts", "-1"),
+        ("attempts", "3000000000"),
+        ("fence", "'many'"),
+        ("forge_user_id", "x'00ff'"),
+        ("email", "x'00ff'"),
+        ("reference", "x'00ff'"),
+        ("regime", "x'00ff'"),
+        ("status", "x'00ff'"),
+        ("status_reason", "x'00ff'"),
+        ("approved_by", "x'00ff'"),
+    ],
+)
+def test_the_database_refuses_at_the_door_what_no_run_can_read(
+    engine: Engine, database_url: str, column: str, value: str
+) -> None:
+    if engine.dialect.name == "postgresql" and value == "x'00ff'":
+        value = "'\\x00'::bytea"  # PostgreSQL itself takes no bytes for text
+        value = f"convert_from({value}, 'UTF8')"
+    row = {"forge_user_id": "'a'", "regime": "'gdpr'"}
+    assert store(database_url, row)
+    assert not store(database_url, row | {column: value})
+    with pytest.raises(DatabaseError), writing(engine) as connection:
+        connection.exec_driver_sql(f"UPDATE deletion_requests SET {column} = {value}")
+    assert fetch(engine, "SELECT count(*) FROM deletion_requests") == [1]
+
+
+def test_an_upgrade_leaves_rows_that_no_run_can_read_as_they_are(
+    engine: Engine, database_url: str
+) -> None:
+    offenders = add_offenders(engine, database_url, "attempts")
+    number = next(number for number, name in offenders.items() if name == "minus one")
+    assert fetch(engine, f"SELECT attempts FROM deletion_requests WHERE id = {number}") == [-1]
+    assert store(database_url, {"forge_user_id": f"'{GOOD[0].id}'"})
