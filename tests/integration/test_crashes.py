@@ -101,6 +101,7 @@ def test_a_bug_over_one_request_stops_no_other_and_is_reviewed_the_third_time(
         assert summary.exit_code == ExitCode.OK
         crashed = ("pending", "crashed", attempts)
         assert fetch(engine, ROWS) == [done, done, crashed, done, done]
+        assert summary.sums.put_off == 1
     summary = buggy_night(engine, sandbox, lambda user_id: user_id == poison)
     assert summary.exit_code == ExitCode.NEEDS_REVIEW
     assert fetch(engine, ROWS)[2] == ("review", "crashed_repeatedly", 3)
