@@ -113,7 +113,7 @@ class Summary:
     @property
     def finished(self) -> int:
         """How many attempts ended."""
-        return sum(self.became.values())
+        return sum(self.became.values()) - self.set_aside
 
     @property
     def done(self) -> int:
