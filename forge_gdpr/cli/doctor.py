@@ -87,7 +87,8 @@ def _findings(settings: Settings, *, offline: bool) -> Iterator[Finding]:
 
 def _local(settings: Settings) -> Iterator[Finding]:
     """Check database, keys, clocks and files; what depends on the database only if it is there."""
-    from forge_gdpr.database.engine import parsed_url, shown_url
+    from forge_gdpr.database.engine import parsed_url
+    from forge_gdpr.database.faults import shown_url
     from forge_gdpr.watch import checks
     from forge_gdpr.watch.findings import Finding, Level
 

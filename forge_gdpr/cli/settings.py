@@ -66,7 +66,8 @@ def settings_command(output: str) -> None:
 
 
 def _value(settings: Settings, option: options.Option) -> Any:  # noqa: ANN401  # JSON
-    from forge_gdpr.database.engine import parsed_url, shown_url
+    from forge_gdpr.database.engine import parsed_url
+    from forge_gdpr.database.faults import shown_url
 
     value = getattr(settings, option.name)
     if option is options.DATABASE_URL:

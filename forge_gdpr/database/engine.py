@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, unquote
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from forge_gdpr.errors import ConfigurationError, DatabaseError
+from forge_gdpr.database import postgresql
+from forge_gdpr.database.faults import explained
+from forge_gdpr.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sqlalchemy.engine import URL
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import ConnectionPoolEntry
 
 #: How long a writer waits for another one's lock before it says the database is busy.
 BUSY_TIMEOUT_MS: Final = 30_000
-CONNECT_TIMEOUT_S: Final = 10
-
-#: SQLSTATE classes whose PostgreSQL messages quote the row: data and integrity errors.
-_QUOTING_STATES: Final = ("22", "23")
-
-#: SQLSTATE of what a login has no right to.
-_FORBIDDEN: Final = "42501"
 
 _READ_ONLY: Final = "forge_gdpr_read_only"
 
@@ -49,7 +44,7 @@ def parsed_url(database_url: str) -> URL:
             "FORGE_GDPR_DATABASE_URL is not a database URL: write sqlite:///path/to/file.db"
             " or postgresql+psycopg://user@host/database"
         ) from None
-    if url.drivername == "postgresql":
+    if url.drivername in {"postgresql", "postgres"}:
         url = url.set(drivername="postgresql+psycopg")
     if url.drivername not in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
         raise ConfigurationError(
@@ -62,37 +57,6 @@ def parsed_url(database_url: str) -> URL:
             " process: write sqlite:///path/to/file.db"
         )
     return url
-
-
-def shown_url(url: URL) -> str:
-    """Return a database's URL for people: host, port and name, or a path.
-
-    Nothing else: a password may be in the arguments, too, and a user's name says nothing here.
-    """
-    if url.get_backend_name() == "sqlite":
-        path = unquote((url.database or "").removeprefix("file:"))
-        return f"sqlite:///{path}"
-    place = {name: url.query[name] for name in ("host", "port") if name in url.query}
-    plain = URL.create(
-        "postgresql", host=url.host, port=url.port, database=url.database, query=place
-    )
-    return plain.render_as_string()
-
-
-def _require_plain_login(text: str, url: URL) -> None:
-    """Refuse a URL whose password goes on where a host or a database is read.
-
-    Raises:
-        ConfigurationError: user or password have an @ or ? that is not escaped.
-    """
-    if not url.drivername.startswith("postgres"):
-        return
-    ends = 0 if url.username is None else 1  # the @ that user and password end with
-    if text.count("@") != ends or (ends and "?" in text.partition("@")[0]):
-        raise ConfigurationError(
-            "FORGE_GDPR_DATABASE_URL has an @ or a ? too many: write those of a user or password as"
-            " %40 and %3F"
-        )
 
 
 def engine_of(database_url: str, *, create: bool = False) -> Engine:
@@ -112,20 +76,27 @@ def engine_of(database_url: str, *, create: bool = False) -> Engine:
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, create=create)
     try:
-        return create_engine(
-            url,
+        engine = create_engine(
+            postgresql.stripped(url),
             hide_parameters=True,
             pool_pre_ping=True,
-            connect_args={
-                "connect_timeout": CONNECT_TIMEOUT_S,
-                "application_name": "forge-gdpr",
-                "options": "-c timezone=UTC",
-            },
+            isolation_level="READ COMMITTED",  # whatever the server's default is
+            connect_args=postgresql.connect_args(url),
         )
     except ImportError:
         raise ConfigurationError(
             "PostgreSQL needs psycopg 3: pip install 'forge-gdpr[postgres]'"
         ) from None
+    opening = {
+        read_only: postgresql.opening(url, read_only=read_only) for read_only in (True, False)
+    }
+
+    def begin(connection: Connection) -> None:
+        for statement in opening[_is_read_only(connection)]:
+            connection.exec_driver_sql(statement)
+
+    event.listen(engine, "begin", begin)
+    return engine
 
 
 def now(connection: Connection) -> datetime:
@@ -155,15 +126,28 @@ def reading(engine: Engine) -> Iterator[Connection]:
     Raises:
         DatabaseError: the database can't be reached or read.
     """
-    options: dict[str, Any] = {_READ_ONLY: True}
-    if engine.dialect.name == "postgresql":
-        options |= {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
     with (
         _as_database_error(engine),
-        engine.connect().execution_options(**options) as connection,
+        engine.connect().execution_options(**{_READ_ONLY: True}) as connection,
         connection.begin(),
     ):
         yield connection
+
+
+def _require_plain_login(text: str, url: URL) -> None:
+    """Refuse a URL whose password goes on where a host or a database is read.
+
+    Raises:
+        ConfigurationError: user or password have an @ or ? that is not escaped.
+    """
+    if not url.drivername.startswith("postgres"):
+        return
+    ends = 0 if url.username is None else 1  # the @ that user and password end with
+    if text.count("@") != ends or (ends and "?" in text.partition("@")[0]):
+        raise ConfigurationError(
+            "FORGE_GDPR_DATABASE_URL has an @ or a ? too many: write those of a user or password as"
+            " %40 and %3F"
+        )
 
 
 @contextmanager
@@ -171,7 +155,7 @@ def _as_database_error(engine: Engine) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        raise DatabaseError(_explained(engine, error)) from None
+        raise explained(engine.url, error, busy_s=BUSY_TIMEOUT_MS // 1000) from None
 
 
 def _sqlite_engine(url: URL, *, create: bool) -> Engine:
@@ -187,27 +171,6 @@ def _sqlite_engine(url: URL, *, create: bool) -> Engine:
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
-
-
-def _explained(engine: Engine, error: SQLAlchemyError) -> str:
-    """Say what is wrong in the driver's words, without statement, parameters or password."""
-    cause = getattr(error, "orig", None)
-    state = getattr(cause, "sqlstate", None) or ""
-    speaks = cause is not None and not state.startswith(_QUOTING_STATES)
-    said = " ".join(str(cause).split()) if speaks else f"{type(cause or error).__name__} {state}"
-    where = shown_url(engine.url)
-    if isinstance(cause, sqlite3.OperationalError) and "locked" in said:
-        return (
-            f"the database {where} is locked by another process for over"
-            f" {BUSY_TIMEOUT_MS // 1000} s: find it with 'fuser', then run again"
-        )
-    if state == _FORBIDDEN:
-        return (
-            f"the database {where} does not let this login do that: {said[:200]}: use one with the"
-            " role that README.md names for the command; after an upgrade, repeat"
-            " cron/postgres-roles.sql"
-        )
-    return f"the database {where} fails: {said[:200]}: run 'forge-gdpr db check'"
 
 
 def _set_up_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
@@ -231,6 +194,10 @@ def _is_utf8(stored: bytes) -> bool:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    read_only = connection.get_execution_options().get(_READ_ONLY, False)
+    read_only = _is_read_only(connection)
     connection.exec_driver_sql(f"PRAGMA query_only = {int(read_only)}")
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _is_read_only(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get(_READ_ONLY, False))

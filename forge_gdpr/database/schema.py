@@ -47,13 +47,15 @@ def upgrade(engine: Engine) -> str | None:
     """Bring the database to this program's schema and return the revision it had; None if none.
 
     Raises:
-        ConfigurationError: the database is newer than this program.
+        ConfigurationError: the database is newer than this program, or can't hold all names.
         DatabaseError: it can't be reached or written.
     """
     from alembic import command  # noqa: PLC0415  # 586 ms, and only `db upgrade` needs it
 
     with reading(engine) as connection:
         found = current(connection)
+        if found is None:
+            _require_unicode(connection)
     if found is not None and found > REVISION:
         raise _too_new(found)
     if engine.dialect.name == "sqlite":
@@ -101,6 +103,19 @@ def _too_new(found: str) -> ConfigurationError:
         f"the database is at revision {found}, newer than this program's {REVISION}:"
         " install the newer forge-gdpr"
     )
+
+
+def _require_unicode(connection: Connection) -> None:
+    """Refuse a new database in which an address with an umlaut could not be stored."""
+    if connection.dialect.name != "postgresql":
+        return
+    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if encoding != "UTF8":
+        name = connection.engine.url.database
+        raise ConfigurationError(
+            f"the database {name} is in the encoding {encoding}, which can't hold every address:"
+            f" make it with 'createdb --encoding=UTF8 --template=template0 {name}'"
+        )
 
 
 def _use_write_ahead_log(engine: Engine) -> None:

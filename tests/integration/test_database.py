@@ -15,7 +15,8 @@ from world import fetch, insert
 from forge_gdpr.audit.events import Entry, EventName
 from forge_gdpr.audit.record import append_main
 from forge_gdpr.database import schema
-from forge_gdpr.database.engine import engine_of, now, reading, shown_url, writing
+from forge_gdpr.database.engine import engine_of, now, reading, writing
+from forge_gdpr.database.faults import shown_url
 from forge_gdpr.database.tables import metadata
 from forge_gdpr.errors import ConfigurationError, DatabaseError
 
