@@ -10,6 +10,7 @@ import structlog
 
 from forge_gdpr.absence import Account
 from forge_gdpr.answers import Verdict
+from forge_gdpr.chain import written_time
 from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.engine import reading
 from forge_gdpr.database.schema import require_current
@@ -38,6 +39,7 @@ from forge_gdpr.run.pool import Pool, asked
 from forge_gdpr.run.recorder import Attempt, Recorder, Rules
 from forge_gdpr.run.summary import Summary, Tally
 from forge_gdpr.run.sums import Standing
+from forge_gdpr.run.takeover import Wait, held_leases
 from forge_gdpr.runids import RANDOM_BYTES, uuid7
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
 #: How often the main thread looks up from waiting: for a signal, a lease, the time.
 _LOOK_S: Final = 0.1
 _NAP_S: Final = 0.02
+#: How often it is looked whether another run lives that may be dead.
+_POLL_S: Final = 0.5
 #: How often ``run.progress`` is logged where no progress bar is shown.
 _PROGRESS_S: Final = 30.0
 
@@ -164,11 +168,13 @@ class _Night:
         self._no_directory: str | None = None  # why there is none
         self._stopping = False  # nothing more is claimed
         self._ready: list[Job] = []  # claimed, and not handed out yet
+        self._has_waited = False  # for another run's lease
         self._progress_s = 0.0
 
     def run(self) -> Summary:
         try:
             repair(self._recorder, goes_on=self._goes_on)
+            self._await_the_silent()
             self._judge()
             set_aside(self._recorder, goes_on=self._goes_on)
             admit(self._recorder, goes_on=self._goes_on)
@@ -187,6 +193,26 @@ class _Night:
             self._close(stopped="guard", figures={})
             raise
         return self._closed()
+
+    def _await_the_silent(self) -> None:
+        """Wait for the leases of runs that may be dead, and take over what they left."""
+        wait: Wait | None = None
+        while True:
+            now = self._clock.now()
+            with reading(self._around.engine) as connection:
+                leases = held_leases(connection, besides=self._recorder.rules.run_id)
+            if wait is None:
+                wait = Wait.begun(leases, now=now, lease_s=self._order.lease_s)
+            ends_at = wait.ends_at(leases, now=now)
+            if ends_at is None or self._stopping:
+                break
+            if not self._has_waited:
+                structlog.get_logger().info("lease.awaited", until=written_time(ends_at))
+                self._has_waited = True
+            self._gate.wait(min(_POLL_S, (ends_at - now).total_seconds()))
+            self._meanwhile()
+        if self._has_waited:
+            repair(self._recorder, goes_on=self._goes_on)
 
     def _judge(self) -> None:
         """Ask the guards; one of them needs to know how many users Forge has."""
