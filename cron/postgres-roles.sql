@@ -77,15 +77,15 @@ DO $$
 DECLARE
     one text;
 BEGIN
-    IF to_regclass('audit_events') IS NULL THEN
-        RAISE NOTICE 'there are no tables yet: run "forge-gdpr db upgrade", then this file again';
+    IF to_regclass('forge_gdpr_version') IS NULL THEN
+        RAISE NOTICE 'the tables are not there, or older: run "forge-gdpr db upgrade", then this file again';
         RETURN;
     END IF;
 
     -- The owner makes and alters the tables (`db upgrade`), and removes old requests. It can also
     -- switch the append-only triggers off: keep its login for upgrades, never for the night.
     FOREACH one IN ARRAY ARRAY[
-        'deletion_requests', 'audit_events', 'runs', 'alembic_version', 'deletion_outcomes'
+        'deletion_requests', 'audit_events', 'runs', 'forge_gdpr_version', 'deletion_outcomes'
     ] LOOP
         EXECUTE format('ALTER TABLE %I OWNER TO forge_gdpr_owner', one);
         -- From here on nobody else has anything but what follows. (The view reads with the
@@ -99,7 +99,7 @@ BEGIN
     REVOKE ALL ON FUNCTION audit_events_refuse() FROM PUBLIC;  -- triggers call it all the same
 
     -- Every command looks first whether the schema is its own.
-    GRANT SELECT ON alembic_version
+    GRANT SELECT ON forge_gdpr_version
         TO forge_gdpr_worker, forge_gdpr_application, forge_gdpr_auditor;
 
     -- The worker: the nightly run, and what operators do by command. It reads whom to delete.

@@ -5,6 +5,7 @@ One transaction for all of them, committed by the caller; a lock against two dep
 
 from alembic import context
 
+from forge_gdpr.database.schema import VERSION_TABLE, take_over_version
 from forge_gdpr.database.tables import metadata
 
 connection = context.config.attributes.get("connection")
@@ -17,9 +18,11 @@ if connection.dialect.name == "postgresql":
     connection.exec_driver_sql("SET LOCAL statement_timeout = '10min'")
     connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4711202118)")
 
+take_over_version(connection)
 context.configure(
     connection=connection,
     target_metadata=metadata,
+    version_table=VERSION_TABLE,
     render_as_batch=connection.dialect.name == "sqlite",
 )
 with context.begin_transaction():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 #: Raised together with the newest script in migrations/; a test compares the two. It is written
 #: here so that every command can check the schema without importing Alembic (586 ms).
 REVISION: Final = "0004"
+
+#: Ours alone: another program in the same database may have its own `alembic_version`.
+VERSION_TABLE: Final = "forge_gdpr_version"
+#: What it was called before. It is ours if the tables that our first revision made are there, and
+#: it holds a revision of ours.
+_OLD_VERSION_TABLE: Final = "alembic_version"
+_FIRST_TABLES: Final = ("deletion_requests", "audit_events", "runs")
+_OURS: Final = re.compile(r"\d{4}")
 
 #: What makes the database itself refuse to change the record; the migrations make them.
 TRIGGERS: Final = {
@@ -67,10 +76,24 @@ def upgrade(engine: Engine) -> str | None:
 
 def current(connection: Connection) -> str | None:
     """Return the database's revision, None if it was never migrated."""
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    return None if found is None else str(found)
+    if inspect(connection).has_table(VERSION_TABLE):
+        return _version_in(connection, VERSION_TABLE)
+    return _old_version(connection)
+
+
+def take_over_version(connection: Connection) -> None:
+    """Give the version table the name that is ours alone; who may read it still may.
+
+    The migrations call it under their lock, so that of two deployers only one renames.
+    """
+    if inspect(connection).has_table(VERSION_TABLE) or _old_version(connection) is None:
+        return
+    connection.exec_driver_sql(f"ALTER TABLE {_OLD_VERSION_TABLE} RENAME TO {VERSION_TABLE}")
+    if connection.dialect.name == "postgresql":  # its index would be in the other program's way
+        connection.exec_driver_sql(
+            f"ALTER TABLE {VERSION_TABLE} RENAME CONSTRAINT {_OLD_VERSION_TABLE}_pkc"
+            f" TO {VERSION_TABLE}_pkc"
+        )
 
 
 def require_current(connection: Connection) -> None:
@@ -96,6 +119,20 @@ def missing_triggers(connection: Connection) -> list[str]:
     dialect = connection.dialect.name
     there = set(connection.exec_driver_sql(_ENABLED[dialect]).scalars())
     return [name for name in TRIGGERS[dialect] if name not in there]
+
+
+def _version_in(connection: Connection, table: str) -> str | None:
+    revision = connection.exec_driver_sql(f"SELECT version_num FROM {table}").scalar()  # noqa: S608
+    return None if revision is None else str(revision)
+
+
+def _old_version(connection: Connection) -> str | None:
+    """Return the revision in the table's old name, if that is ours."""
+    tables = inspect(connection)
+    if not all(map(tables.has_table, (_OLD_VERSION_TABLE, *_FIRST_TABLES))):
+        return None
+    revision = _version_in(connection, _OLD_VERSION_TABLE)
+    return revision if revision is not None and _OURS.fullmatch(revision) else None
 
 
 def _too_new(found: str) -> ConfigurationError:

@@ -154,7 +154,7 @@ def test_only_the_owner_brings_the_database_to_a_new_schema(
 ) -> None:
     administer(
         roled_url,
-        "UPDATE alembic_version SET version_num = '0002'",
+        "UPDATE forge_gdpr_version SET version_num = '0002'",
         "ALTER TABLE audit_events DROP recorded_at, DROP recorded_by",
     )
     for role in ROLES:

@@ -101,7 +101,9 @@ def test_a_chain_cannot_fork(engine: Engine) -> None:
 
 def test_models_and_migrations_say_the_same(engine: Engine) -> None:
     with reading(engine) as connection:
-        context = MigrationContext.configure(connection, opts={"compare_server_default": False})
+        context = MigrationContext.configure(
+            connection, opts={"version_table": schema.VERSION_TABLE}
+        )
         assert compare_metadata(context, metadata) == []
 
 
@@ -128,6 +130,60 @@ def test_postgresql_says_who_recorded_an_event_but_not_of_what_is_older(engine: 
     assert said == [nothing, told]
 
 
+def older(engine: Engine) -> None:
+    """Let the version table have the name that it had at first."""
+    with writing(engine) as connection:
+        connection.exec_driver_sql(f"ALTER TABLE {schema.VERSION_TABLE} RENAME TO alembic_version")
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(
+                "ALTER TABLE alembic_version"
+                " RENAME CONSTRAINT forge_gdpr_version_pkc TO alembic_version_pkc"
+            )
+
+
+def another_program(engine: Engine, revision: str) -> None:
+    """Let another program keep its own version in Alembic's table."""
+    with writing(engine) as connection:
+        connection.exec_driver_sql(
+            "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,"
+            " CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+        )
+        connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{revision}')")
+
+
+def test_the_old_version_table_becomes_ours_alone(engine: Engine) -> None:
+    older(engine)
+    with reading(engine) as connection:
+        schema.require_current(connection)
+    assert schema.upgrade(engine) == schema.REVISION
+    another_program(engine, "ab12cd34ef56")
+    assert schema.upgrade(engine) == schema.REVISION
+    assert fetch(engine, "SELECT version_num FROM alembic_version") == ["ab12cd34ef56"]
+    assert fetch(engine, "SELECT version_num FROM forge_gdpr_version") == [schema.REVISION]
+
+
+def test_a_database_of_the_first_revision_is_recognized_and_upgraded(engine: Engine) -> None:
+    with writing(engine) as connection:
+        command.downgrade(schema._config(connection), "0001")
+    older(engine)
+    assert schema.upgrade(engine) == "0001"
+    with reading(engine) as connection:
+        schema.require_current(connection)
+
+
+@pytest.mark.parametrize("revision", ["ab12cd34ef56", "0002", "9999"])
+def test_another_programs_version_is_no_confusion(engine: Engine, revision: str) -> None:
+    with writing(engine) as connection:
+        command.downgrade(schema._config(connection), "base")
+        connection.exec_driver_sql(f"DROP TABLE {schema.VERSION_TABLE}")
+    another_program(engine, revision)
+    with reading(engine) as connection:
+        assert schema.current(connection) is None
+    assert schema.upgrade(engine) is None
+    one_event(engine)
+    assert fetch(engine, "SELECT version_num FROM alembic_version") == [revision]
+
+
 def test_upgrading_twice_changes_nothing(engine: Engine) -> None:
     insert(engine, {"forge_user_id": "a"})
     assert schema.upgrade(engine) == schema.REVISION
@@ -145,14 +201,14 @@ def test_the_program_knows_the_newest_migration() -> None:
 )
 def test_another_schema_is_refused(engine: Engine, revision: str, said: str) -> None:
     with writing(engine) as connection:
-        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{revision}'")
+        connection.exec_driver_sql(f"UPDATE forge_gdpr_version SET version_num = '{revision}'")
     with reading(engine) as connection, pytest.raises(ConfigurationError, match=said):
         schema.require_current(connection)
 
 
 def test_a_newer_database_is_not_downgraded(engine: Engine) -> None:
     with writing(engine) as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        connection.exec_driver_sql("UPDATE forge_gdpr_version SET version_num = '9999'")
     with pytest.raises(ConfigurationError, match="install the newer forge-gdpr"):
         schema.upgrade(engine)
 

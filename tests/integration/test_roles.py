@@ -66,7 +66,7 @@ NOBODY: Final = (
     "UPDATE deletion_requests SET reference = 'x'",
     "UPDATE deletion_requests SET created_by = 'x'",
     "UPDATE deletion_requests SET id = 77",
-    "UPDATE alembic_version SET version_num = '9999'",
+    "UPDATE forge_gdpr_version SET version_num = '9999'",
     "DELETE FROM runs",
 )
 #: An event that says itself when and as whom it was recorded, or which number it has.

@@ -793,7 +793,7 @@ def test_a_dry_run_says_what_would_be_and_touches_nothing(engine: Engine, sandbo
 
 def test_a_run_needs_a_migrated_database(engine: Engine, sandbox: Sandbox) -> None:
     with writing(engine) as connection:
-        connection.exec_driver_sql("DROP TABLE alembic_version")
+        connection.exec_driver_sql("DROP TABLE forge_gdpr_version")
     with pytest.raises(ConfigurationError, match="db upgrade"):
         night(engine, sandbox.url)
 
