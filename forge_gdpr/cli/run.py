@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import signal
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -214,7 +213,7 @@ def _run(
             eraser=Eraser(client, steps, sentinel=settings.sentinel_user_id),
             gate=gate,
             stop=stop,
-            monotonic=time.monotonic,
+            monotonic=wiring.monotonic,
             random=secrets.token_bytes,
             progress=progress,
             publish=wiring.publisher(settings),

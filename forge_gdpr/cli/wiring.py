@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from forge_gdpr.cli.terminal import at_a_terminal
 from forge_gdpr.errors import ConfigurationError
@@ -30,6 +30,15 @@ if TYPE_CHECKING:
     from forge_gdpr.identity import IdRules
     from forge_gdpr.pseudonyms import SubjectKey
     from forge_gdpr.settings import Settings
+
+
+#: It goes on while the machine sleeps, as leases do.
+_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def monotonic() -> float:
+    """Return seconds that never go back."""
+    return time.clock_gettime(_CLOCK)
 
 
 def settings_with(**overrides: object) -> Settings:
@@ -277,7 +286,7 @@ def gate_for(settings: Settings) -> Gate:
     """Return the gate that all calls of this process go through."""
     from forge_gdpr.forge.gate import Gate, Pace
 
-    return Gate(Pace(rate=settings.rate, breaker=settings.breaker), monotonic=time.monotonic)
+    return Gate(Pace(rate=settings.rate, breaker=settings.breaker), monotonic=monotonic)
 
 
 @contextmanager
@@ -308,7 +317,7 @@ def client_for(settings: Settings, gate: Gate | None = None) -> Iterator[ForgeCl
         endpoint,
         gate=gate or gate_for(settings),
         policy=RetryPolicy(tries=settings.tries),
-        monotonic=time.monotonic,
+        monotonic=monotonic,
         now=lambda: datetime.now(UTC),
         draw=random.random,
     ) as client:

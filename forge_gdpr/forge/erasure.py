@@ -184,8 +184,10 @@ class Eraser:
                 self._client.read_users(_nobody)
         except KeyRefusedError:
             self._client.gate.halt(Halt.KEY_REFUSED)
-        except (HaltedError, ForgeGdprError):
+        except ForgeGdprError:
             self._client.gate.halt(Halt.UNPROVED)
+        except HaltedError:
+            pass  # the run stops, or this thread's lease is lost: nothing is shown either way
         else:
             self._proved = True
         return self._proved

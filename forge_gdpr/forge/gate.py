@@ -1,4 +1,4 @@
-"""What the calls of one run share: pace, pauses, the breaker, and the word to stop.
+"""What the calls of one run share: pace, pauses, the breaker, the lease, and the word to stop.
 
 Every wait of a worker goes through `Gate.wait`, so one `halt` wakes them all.
 """
@@ -42,7 +42,7 @@ _FAILURES: Final = frozenset({Halt.BREAKER, Halt.UNREACHABLE, Halt.OUTAGE, Halt.
 
 
 class HaltedError(Exception):
-    """The gate is closed: no call was made."""
+    """The gate is closed, or the caller's lease is lost: no call was made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +72,9 @@ class Gate:
         self._failures = 0
         self._refusal: tuple[str, int | None] | None = None
         self._refusals = 0
+        self._leased_until_s: float | None = None
+        self._threads = threading.local()
+        self.lease = 0  #: the number of the present lease; a new one follows one that was lost
         self.causes: Counter[str] = Counter()  #: of failed tries, in words
         self.halt_reason: Halt | None = None
         self.has_answered = False  #: Forge gave at least one answer that was no failure
@@ -86,14 +89,31 @@ class Gate:
         with self._lock:
             self._close(reason)
 
+    def lasts_until(self, at_s: float) -> None:
+        """Let calls through until then, by the monotonic clock, and nobody later.
+
+        What was claimed under a lease that is over may be another run's by now: whoever works
+        under it does not get through any more, though there is a new one. Whoever works under
+        none, because he only asks, does.
+        """
+        with self._lock:
+            if self._is_over(self.lease):
+                self.lease += 1
+            self._leased_until_s = at_s
+
+    def work_under(self, lease: int) -> None:
+        """Let this thread's calls be made under the lease of this number, and no other."""
+        self._threads.lease = lease
+
     def turn(self) -> None:
         """Wait for the next call's turn.
 
         Raises:
-            HaltedError: the gate is, or was meanwhile, halted.
+            HaltedError: the gate is, or was meanwhile, halted, or the lease is lost.
         """
+        lease: int | None = getattr(self._threads, "lease", None)
         interval_s = 1 / self._pace.rate if self._pace.rate else 0.0
-        while not self.halted:
+        while not self._is_shut(lease):
             with self._lock:
                 now = self._monotonic()
                 at = max(now, self._next_at, self._paused_until)
@@ -101,7 +121,7 @@ class Gate:
             self.wait(at - now)
             if self._monotonic() >= self._paused_until:
                 break  # else a pause came while this call waited: it takes a new turn
-        if self.halted:
+        if self._is_shut(lease):
             raise HaltedError
 
     def wait(self, seconds: float) -> None:
@@ -163,6 +183,14 @@ class Gate:
                 return None
             cause, count = self.causes.most_common(1)[0]
         return f"{count} of {max(calls, count)} calls: {cause}"
+
+    def _is_shut(self, lease: int | None) -> bool:
+        return self.halted or (lease is not None and self._is_over(lease))
+
+    def _is_over(self, lease: int) -> bool:
+        """Say whether a lease was followed by another one, or nobody renewed it in time."""
+        until_s = self._leased_until_s
+        return lease != self.lease or (until_s is not None and self._monotonic() >= until_s)
 
     def _close(self, reason: Halt) -> None:
         if self.halt_reason is None:

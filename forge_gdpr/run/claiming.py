@@ -26,6 +26,7 @@ class Job:
     claimed: Claimed
     user_id: str = field(repr=False)
     email: str | None = field(default=None, repr=False)  #: by which alone the user was found
+    lease: int = 0  #: of the gate, when the job was handed out
 
 
 class Claimer:

@@ -143,7 +143,8 @@ def run(order: Order, around: Surroundings) -> Summary:
     )
     with structlog.contextvars.bound_contextvars(run_id=rules.run_id):
         open_run(around.engine, clock, rules, order.limits, version=order.version)
-        return _Night(order, around, Recorder(around.engine, clock, rules, Tally())).run()
+        recorder = Recorder(around.engine, clock, rules, Tally(), gate=around.gate)
+        return _Night(order, around, recorder).run()
 
 
 class _Night:
@@ -234,6 +235,7 @@ class _Night:
         began = self._inbox.taken
         # A thread has a log context of its own.
         run_id, request_id = self._recorder.rules.run_id, job.claimed.id
+        self._gate.work_under(job.lease)
         with structlog.contextvars.bound_contextvars(run_id=run_id, request_id=request_id):
             try:
                 erasure = self._around.eraser.erase(
@@ -342,10 +344,14 @@ class _Night:
                 self._gate.wait(_NAP_S)
             answers = pool.take(_LOOK_S if pool.outstanding else 0)
             self._take_all(answers)
+            lost = 0 if self._gate.halted else sum(map(_is_lost, answers))
             if self._absences.are_enough(first=self._first_absences):
                 self._look()
-            self._inbox.write_if_due(idle=not answers)
+            self._inbox.write_if_due(idle=lost > 0 or not answers)
             self._recorder.renew_if_due()
+            if lost:  # they were given back, and may be claimed under a new lease
+                self._tally.claimed -= lost
+                claimer.exhausted = False
         self._finish()
 
     def _take_all(self, answers: Sequence[_Finished]) -> None:
@@ -433,7 +439,7 @@ class _Night:
             elif self._held.binds(job.user_id, job.claimed.email):
                 self._inbox.keep([Attempt(claimed=job.claimed, result=NOT_CALLED, later=True)])
             else:
-                pool.submit(job)
+                pool.submit(replace(job, lease=self._gate.lease))
 
     def _goes_on(self) -> bool:
         """Look up between two pages, and say whether another one is wanted."""
@@ -476,3 +482,8 @@ class _Night:
             structlog.get_logger().info("audit.checkpoint", note=checkpoint)
             self._around.publish(checkpoint)
         return checkpoint
+
+
+def _is_lost(finished: _Finished) -> bool:
+    """Say whether an attempt ended because its lease was over, for a run that goes on."""
+    return isinstance(finished.result, Erasure) and finished.result.verdict is None

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from forge_gdpr.chain import Json
     from forge_gdpr.checkpoints import SigningKey
     from forge_gdpr.deadlines import LegalClock
+    from forge_gdpr.forge.gate import Gate
     from forge_gdpr.identity import Settled
     from forge_gdpr.lifecycle import Reason
     from forge_gdpr.pseudonyms import SubjectKey
@@ -76,14 +77,30 @@ class Rules:
 class Recorder:
     """The only writer of a run's chain. Main thread only."""
 
-    def __init__(self, engine: Engine, clock: Clock, rules: Rules, tally: Tally) -> None:
-        """Start at the beginning of the run's chain."""
+    def __init__(
+        self, engine: Engine, clock: Clock, rules: Rules, tally: Tally, *, gate: Gate | None = None
+    ) -> None:
+        """Start at the beginning of the run's chain.
+
+        Args:
+            engine: of the database.
+            clock: of the run.
+            rules: what the writing depends on.
+            tally: is counted up.
+            gate: is told how long the lease lasts; its clock is the run's. None: nobody calls.
+        """
         self.engine = engine
         self.clock = clock
         self.rules = rules
         self.tally = tally
+        self._gate = gate
         self.head = Head(chain=rules.run_id)
         self._renewed_s = 0.0
+
+    @property
+    def leased_until_s(self) -> float:
+        """When the lease of all that is claimed ends, by the clock's monotonic seconds."""
+        return self.clock.started_s + self._renewed_s + self.rules.lease_s
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -93,14 +110,16 @@ class Recorder:
             DatabaseError: the database fails, or another run has declared this one dead and
                 closed its chain: nothing more may be written.
         """
-        before = self.head
+        before = self.head, self._renewed_s
         try:
             with writing(self.engine) as connection:
                 self._stay_alive(connection)
                 yield connection
         except BaseException:
-            self.head = before
+            self.head, self._renewed_s = before
             raise
+        if self._gate is not None:
+            self._gate.lasts_until(self.leased_until_s)
 
     def append(self, connection: Connection, entries: Sequence[Entry]) -> None:
         """Append to the run's chain."""
@@ -285,7 +304,8 @@ class Recorder:
         return since_s >= self.rules.lease_s * _RENEWAL_SHARE
 
     def _stay_alive(self, connection: Connection) -> None:
-        expires_at = self.clock.now() + timedelta(seconds=self.rules.lease_s)
+        now_s, now = self.clock.elapsed_s(), self.clock.now()
+        expires_at = now + timedelta(seconds=self.rules.lease_s)
         alive = connection.execute(
             update(runs)
             .where(runs.c.id == self.rules.run_id, runs.c.closed_at.is_(None))
@@ -298,7 +318,7 @@ class Recorder:
             )
         if self._renewal_is_due():
             claims.renew(connection, run_id=self.rules.run_id, expires_at=expires_at)
-            self._renewed_s = self.clock.elapsed_s()
+            self._renewed_s = now_s
 
 
 def _is_absent(attempt: Attempt) -> bool:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from structlog.testing import capture_logs
-from trouble import PEOPLE, USERS, all_done_once, called, slow_forge
+from trouble import ORDER, PEOPLE, USERS, all_done_once, called, slow_forge
 from world import KEY, fetch, insert, make_program, night
 
+from forge_gdpr.cli import wiring
 from forge_gdpr.database.engine import writing
 from forge_gdpr.errors import ExitCode
 from forge_gdpr.run.nightly import Stop
@@ -125,3 +126,31 @@ def test_a_signal_ends_the_wait(engine: Engine, sandbox: Sandbox) -> None:
     summary = night(engine, sandbox.url, progress=progress, stop=stop)
     assert summary.exit_code == 128 + signal.SIGTERM
     assert fetch(engine, "SELECT status FROM deletion_requests") == ["running"]
+
+
+def test_nobody_is_called_for_while_the_run_stands_still_beyond_its_lease(
+    engine: Engine, forge: Sandbox
+) -> None:
+    """The main thread hangs; the workers have jobs, and the lease runs out."""
+    insert(engine, *({"forge_user_id": user.id} for user in USERS))
+    lease_s = 0.6
+    stood: list[tuple[int, int]] = []
+
+    def progress(done: int, _due: int) -> None:
+        if done and not stood:
+            time.sleep(1.5 * lease_s)
+            calls = len(called(forge))
+            time.sleep(0.2)
+            stood.append((calls, len(called(forge))))
+
+    summary = night(engine, forge.url, progress=progress, order=ORDER | {"lease_s": lease_s})
+    [(at_the_end, later)] = stood
+    assert at_the_end == later < PEOPLE
+    assert (summary.exit_code, summary.left, summary.claimed) == (ExitCode.OK, 0, PEOPLE)
+    assert len(called(forge)) == PEOPLE
+    all_done_once(engine)
+
+
+def test_a_lease_goes_on_while_the_machine_sleeps() -> None:
+    asleep = time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert asleep <= wiring.monotonic() <= asleep + 10
