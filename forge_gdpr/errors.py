@@ -99,6 +99,10 @@ class DatabaseError(ForgeGdprError):
     exit_code = ExitCode.DATABASE
 
 
+class DatabaseAwayError(DatabaseError):
+    """The connection is lost, or the server lets nobody in, or write: it may come back."""
+
+
 class ForgeUnavailableError(ForgeGdprError):
     """Forge can't be reached, or its answers can't be trusted."""
 

@@ -164,6 +164,13 @@ LEASE_S: Final = Option(
     maximum=86_400,
     help="How long a claim outlives its run, in seconds; more than TOTAL_TIMEOUT_S.",
 )
+DATABASE_PATIENCE_S: Final = Option(
+    name="database_patience_s",
+    default=120.0,
+    minimum=0,
+    maximum=86_400,
+    help="How long a run waits for a database that is gone in mid-run, in seconds.",
+)
 BREAKER: Final = Option(
     name="breaker",
     default=20,

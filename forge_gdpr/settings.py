@@ -146,6 +146,7 @@ class Settings(BaseSettings):
     tries: int = _declared(options.TRIES)
     max_attempts: int = _declared(options.MAX_ATTEMPTS)
     lease_s: float = _declared(options.LEASE_S)
+    database_patience_s: float = _declared(options.DATABASE_PATIENCE_S)
     breaker: int = _declared(options.BREAKER)
     cool_off_days: int = _declared(options.COOL_OFF_DAYS)
     max_runtime_s: float = _declared(options.MAX_RUNTIME_S)

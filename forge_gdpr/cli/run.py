@@ -197,6 +197,7 @@ def _run(
         concurrency=settings.concurrency,
         batch=settings.batch,
         lease_s=settings.lease_s,
+        database_patience_s=settings.database_patience_s,
         max_attempts=settings.max_attempts,
         max_runtime_s=settings.max_runtime_s,
         legal=wiring.legal_clock(settings),

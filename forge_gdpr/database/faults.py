@@ -11,9 +11,15 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from forge_gdpr.database.postgresql import LOCK_TIMEOUT_S
-from forge_gdpr.errors import ConfigurationError, DatabaseError, ForgeGdprError
+from forge_gdpr.errors import (
+    ConfigurationError,
+    DatabaseAwayError,
+    DatabaseError,
+    ForgeGdprError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +35,10 @@ _WHO_BLOCKS: Final = (
     " WHERE pid IN (SELECT unnest(pg_blocking_pids(pid)) FROM pg_stat_activity)"
     " OR state LIKE 'idle in transaction%'"
 )
+
+#: SQLSTATEs of what passes: of the connection, of a server that stops, starts, is full or only a
+#: standby yet, of locks that somebody will release. Doing the transaction again is right.
+_PASSING_STATES: Final = ("08", "57P", "53300", "25006", "25P03", "40001", "40P01", "55P03")
 
 #: What to say of a SQLSTATE; {words} are the server's.
 _STATES: Final[Mapping[str, str]] = {
@@ -88,14 +98,25 @@ def explained(url: URL, error: SQLAlchemyError, *, busy_s: int) -> ForgeGdprErro
             f"{where} is locked by another process for over {busy_s} s: find it with 'fuser', then"
             " run again"
         )
+    kind = DatabaseAwayError if _passes(error, state) else DatabaseError
     if state in _STATES:
-        return DatabaseError(f"{where} {_STATES[state].format(words=words)}")
+        return kind(f"{where} {_STATES[state].format(words=words)}")
     if _WRONG_ARGUMENT.search(text):
         return ConfigurationError(
             f"FORGE_GDPR_DATABASE_URL has an argument that can't be used: {_reason(text)}: correct"
             " it (PgBouncer takes no options; set them with ALTER ROLE)"
         )
-    return DatabaseError(f"{where} fails: {words}: run 'forge-gdpr db check'")
+    return kind(f"{where} fails: {words}: run 'forge-gdpr db check'")
+
+
+def _passes(error: SQLAlchemyError, state: str) -> bool:
+    """Say whether PostgreSQL may be itself again in a while."""
+    cause = getattr(error, "orig", None)
+    if not type(cause).__module__.startswith("psycopg"):
+        return False
+    # What comes without a SQLSTATE is the client's own word: there is no connection (any more).
+    lost = isinstance(error, (OperationalError, InterfaceError)) and not state
+    return lost or state.startswith(_PASSING_STATES)
 
 
 def _reason(text: str) -> str:

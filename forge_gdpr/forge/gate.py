@@ -41,6 +41,10 @@ class Halt(StrEnum):
 _FAILURES: Final = frozenset({Halt.BREAKER, Halt.UNREACHABLE, Halt.OUTAGE, Halt.CERTIFICATE})
 
 
+#: How often a caller who is held looks whether there is still something to wait for.
+_LOOK_S: Final = 0.2
+
+
 class HaltedError(Exception):
     """The gate is closed, or the caller's lease is lost: no call was made."""
 
@@ -68,6 +72,8 @@ class Gate:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._halted = threading.Event()
+        self._free = threading.Event()
+        self._free.set()
         self._next_at = self._paused_until = monotonic()
         self._failures = 0
         self._refusal: tuple[str, int | None] | None = None
@@ -114,12 +120,14 @@ class Gate:
         lease: int | None = getattr(self._threads, "lease", None)
         interval_s = 1 / self._pace.rate if self._pace.rate else 0.0
         while not self._is_shut(lease):
+            if not self._free.wait(_LOOK_S):
+                continue
             with self._lock:
                 now = self._monotonic()
                 at = max(now, self._next_at, self._paused_until)
                 self._next_at = at + interval_s
             self.wait(at - now)
-            if self._monotonic() >= self._paused_until:
+            if self._monotonic() >= self._paused_until and self._free.is_set():
                 break  # else a pause came while this call waited: it takes a new turn
         if self._is_shut(lease):
             raise HaltedError
@@ -128,6 +136,14 @@ class Gate:
         """Sleep, but not beyond a halt."""
         if seconds > 0:
             self._halted.wait(seconds)
+
+    def hold(self) -> None:
+        """Let nobody through until `release`: what a call answers could not be recorded now."""
+        self._free.clear()
+
+    def release(self) -> None:
+        """Let calls through again."""
+        self._free.set()
 
     def pause(self, seconds: float) -> None:
         """Hold all calls back for so long: one 429 speaks to the whole pool."""

@@ -9,8 +9,6 @@ from forge_gdpr.absence import Absence, AccountProof, account_proof
 from forge_gdpr.answers import Verdict
 from forge_gdpr.audit import history
 from forge_gdpr.audit.events import Entry, EventName
-from forge_gdpr.audit.record import append_main
-from forge_gdpr.database.engine import reading
 from forge_gdpr.forge.erasure import Erasure
 from forge_gdpr.forge.gate import Halt
 from forge_gdpr.forge.looking import Question
@@ -99,11 +97,13 @@ class Absences:
     def question(self) -> Question:
         """Return whom to look for."""
         due = self._limits.due(self._recorder.clock.opened_at)
-        with reading(self._recorder.engine) as connection:
-            due_ids = backlog.due_user_ids(connection, due, most=_NAMED)
-            named_ids = backlog.named_user_ids(
-                connection, self._recorder.rules.account.keys, most=_NAMED
+        keys = self._recorder.rules.account.keys
+        due_ids, named_ids = self._recorder.read(
+            lambda connection: (
+                backlog.due_user_ids(connection, due, most=_NAMED),
+                backlog.named_user_ids(connection, keys, most=_NAMED),
             )
+        )
         absent_ids = [a.claimed.forge_user_id for a in self._waiting if _is_by_id(a)]
         absent = [user_id for user_id in absent_ids if user_id is not None]
         self._due_ids = frozenset(map(canonical_user_id, [*absent, *due_ids]))
@@ -193,8 +193,8 @@ class Absences:
         )
 
     def _has_erased(self) -> bool:
-        with reading(self._recorder.engine) as connection:
-            return history.has_erased(connection, self._recorder.rules.account.fingerprints)
+        fingerprints = self._recorder.rules.account.fingerprints
+        return self._recorder.read(lambda connection: history.has_erased(connection, fingerprints))
 
     def _expectation(self, count: int) -> AccountProof | None:
         """Return an operator's word, if it covers so many more; it is put on record."""
@@ -214,8 +214,7 @@ class Absences:
                 "reason": self._limits.reason,
             },
         )
-        with recorder.transaction() as connection:
-            append_main(connection, [entry], at=recorder.clock.now())
+        recorder.commit(lambda connection: recorder.append_main(connection, [entry]))
         return AccountProof.EXPECTED
 
     def _whose(self, sight: Sight) -> str:

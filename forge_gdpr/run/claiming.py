@@ -14,6 +14,8 @@ from forge_gdpr.queue.backlog import user_id_pseudonyms
 from forge_gdpr.run.recorder import Attempt, Recorder
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from forge_gdpr.queue.claims import Claimed
     from forge_gdpr.run.absences import Absences
     from forge_gdpr.run.opening import Limits
@@ -117,7 +119,8 @@ class Claimer:
         self, most: int, among: list[int] | None, *, crashed: bool = False
     ) -> tuple[list[Job], int]:
         recorder = self._recorder
-        with recorder.transaction() as connection:
+
+        def work(connection: Connection) -> tuple[list[Job], list[Attempt], int]:
             now = recorder.clock.now()
             claimed = claims.claim(
                 connection,
@@ -134,18 +137,25 @@ class Claimer:
             recorder.append(connection, [recorder.started(one) for one in claimed])
             for request in claimed:  # who was given back, and is taken again, counts once
                 recorder.tally.given_back.pop(request.id, None)
-            jobs, settled = self._identified(claimed)
+            jobs, settled, absent = self._identified(claimed)
             claims.note_user_ids(
                 connection,
                 {j.claimed.id: j.user_id for j in jobs if j.claimed.forge_user_id is None},
             )
             if settled:
                 recorder.write(connection, settled)
-        return [_with_user_id(job) for job in jobs], len(claimed)
+            return jobs, absent, len(claimed)
 
-    def _identified(self, claimed: list[Claimed]) -> tuple[list[Job], list[Attempt]]:
+        jobs, absent, count = recorder.commit(work)
+        for attempt in absent:
+            self._absences.put(attempt)
+        return [_with_user_id(job) for job in jobs], count
+
+    def _identified(self, claimed: list[Claimed]) -> tuple[list[Job], list[Attempt], list[Attempt]]:
+        """Return whom Forge may be called for, what is settled, and whom Forge's list lacks."""
         jobs: list[Job] = []
         settled: list[Attempt] = []
+        absent: list[Attempt] = []
         for request in claimed:
             user_id, email = request.forge_user_id, request.email
             match identify(
@@ -155,13 +165,13 @@ class Claimer:
                     by_email = None if email is None or self._names_id(request) else email
                     jobs.append(Job(claimed=request, user_id=target_id, email=by_email))
                 case Settled(Outcome.NOT_FOUND_BY_EMAIL) as end:
-                    self._absences.put(Attempt(claimed=request, result=end, by_email=True))
+                    absent.append(Attempt(claimed=request, result=end, by_email=True))
                 case Settled() as end:
                     settled.append(Attempt(claimed=request, result=end))
                 case Later():
                     back = Erasure(verdict=None)
                     settled.append(Attempt(claimed=request, result=back, later=True))
-        return jobs, settled
+        return jobs, settled, absent
 
     def _names_id(self, request: Claimed) -> bool:
         """Say whether its asker named the id; else an earlier run found it by the e-mail."""

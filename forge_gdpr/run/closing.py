@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from forge_gdpr import forecast
-from forge_gdpr.database.engine import reading
 from forge_gdpr.queue import backlog
 from forge_gdpr.run.summary import Summary
 from forge_gdpr.run.sums import Standing, summed
@@ -48,11 +47,14 @@ def summed_up(recorder: Recorder, limits: Limits, end: End) -> tuple[Summary, di
     """Return the summary of a run that is over, and the figures that its closing holds."""
     clock, tally = recorder.clock, recorder.tally
     today = recorder.rules.legal.day_of(clock.now())
-    with reading(recorder.engine) as connection:
-        dates = backlog.deadlines(connection, today=today)
-        left = backlog.count_due(connection, limits.due(clock.opened_at))
-        now = standing(connection, recorder, limits)
-        waiting = backlog.waiting(connection, today=today)
+    dates, left, now, waiting = recorder.read(
+        lambda connection: (
+            backlog.deadlines(connection, today=today),
+            backlog.count_due(connection, limits.due(clock.opened_at)),
+            standing(connection, recorder, limits),
+            backlog.waiting(connection, today=today),
+        )
+    )
     # A run that was halted, or had a plan of its own, says nothing about other nights' pace.
     cut_short = end.halt is not None or limits.plan is not None
     pace = 0 if cut_short or left == 0 else tally.claimed

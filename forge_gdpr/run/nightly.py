@@ -35,6 +35,7 @@ from forge_gdpr.run.claiming import Claimer, Job
 from forge_gdpr.run.clock import Clock
 from forge_gdpr.run.inbox import Inbox
 from forge_gdpr.run.opening import Limits, admit, close_run, guard, open_run, repair, set_aside
+from forge_gdpr.run.patience import Patience
 from forge_gdpr.run.pool import Pool, asked
 from forge_gdpr.run.recorder import Attempt, Recorder, Rules
 from forge_gdpr.run.summary import Summary, Tally
@@ -45,7 +46,7 @@ from forge_gdpr.runids import RANDOM_BYTES, uuid7
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from forge_gdpr.chain import Json
     from forge_gdpr.checkpoints import SigningKey
@@ -87,6 +88,7 @@ class Order:
     concurrency: int = 8
     batch: int = 100
     lease_s: float = 120.0
+    database_patience_s: float = 0.0
     max_attempts: int = 30
     max_runtime_s: float = 10_800.0
     legal: LegalClock = field(default_factory=LegalClock)
@@ -143,7 +145,15 @@ def run(order: Order, around: Surroundings) -> Summary:
     )
     with structlog.contextvars.bound_contextvars(run_id=rules.run_id):
         open_run(around.engine, clock, rules, order.limits, version=order.version)
-        recorder = Recorder(around.engine, clock, rules, Tally(), gate=around.gate)
+        patience = Patience(
+            around.gate,
+            most_s=order.database_patience_s,
+            monotonic=around.monotonic,
+            is_stopped=lambda: around.stop.signal is not None,
+        )
+        recorder = Recorder(
+            around.engine, clock, rules, Tally(), gate=around.gate, patience=patience
+        )
         return _Night(order, around, recorder).run()
 
 
@@ -198,10 +208,10 @@ class _Night:
     def _await_the_silent(self) -> None:
         """Wait for the leases of runs that may be dead, and take over what they left."""
         wait: Wait | None = None
+        run_id = self._recorder.rules.run_id
         while True:
             now = self._clock.now()
-            with reading(self._around.engine) as connection:
-                leases = held_leases(connection, besides=self._recorder.rules.run_id)
+            leases = self._recorder.read(lambda conn: held_leases(conn, besides=run_id))
             if wait is None:
                 wait = Wait.begun(leases, now=now, lease_s=self._order.lease_s)
             ends_at = wait.ends_at(leases, now=now)
@@ -222,8 +232,9 @@ class _Night:
             self._read_directory(always=True)
             if self._directory is None:
                 self._halt(Halt.DIRECTORY, self._no_directory)
-        with reading(self._around.engine) as connection:
-            self._start = closing.standing(connection, self._recorder, limits)
+        self._start = self._recorder.read(
+            lambda connection: closing.standing(connection, self._recorder, limits)
+        )
         if not self._gate.halted:
             users = None if self._directory is None else self._directory.users
             due = guard(self._recorder, limits, users=users)
@@ -266,9 +277,10 @@ class _Night:
         If it can't be had, the requests that have an e-mail are left as they are; the others
         go on.
         """
-        with reading(self._around.engine) as connection:
-            due = self._order.limits.due(self._clock.opened_at)
-            user_ids, emails = backlog.wanted_by_email(connection, due)
+        due = self._order.limits.due(self._clock.opened_at)
+        user_ids, emails = self._recorder.read(
+            lambda connection: backlog.wanted_by_email(connection, due)
+        )
         if not (emails or always):
             return
         eraser = self._around.eraser
@@ -430,9 +442,13 @@ class _Night:
             return
         jobs = ready[: 2 * self._low_water]
         del ready[: len(jobs)]
-        with reading(self._around.engine) as connection:
-            claimed = claims.still_claimed(connection, [job.claimed for job in jobs])
+
+        def look(connection: Connection) -> set[int]:
+            still = claims.still_claimed(connection, [job.claimed for job in jobs])
             self._held.look(connection)
+            return still
+
+        claimed = self._recorder.read(look)
         for job in jobs:
             if job.claimed.id not in claimed:
                 self._inbox.keep([Attempt(claimed=job.claimed, result=NOT_CALLED)])

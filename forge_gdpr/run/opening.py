@@ -12,7 +12,7 @@ from forge_gdpr.audit.checkpoints import sign, tree_of
 from forge_gdpr.audit.events import Ended, Entry, EventName
 from forge_gdpr.audit.history import Past, earlier_dues, pasts
 from forge_gdpr.audit.record import append_main, head_of
-from forge_gdpr.database.engine import reading, writing
+from forge_gdpr.database.engine import writing
 from forge_gdpr.database.tables import runs
 from forge_gdpr.errors import GuardStoppedError
 from forge_gdpr.guards import RUNS, Bounds, Night, guarded
@@ -102,11 +102,14 @@ def close_run(recorder: Recorder, *, stopped: str | None, figures: dict[str, Jso
     """
     details = figures | ({} if stopped is None else {"stopped": stopped})
     rules = recorder.rules
-    with recorder.transaction() as connection:
-        _close(connection, rules.run_id, recorder.clock, details, rules.actor)
+
+    def close(connection: Connection) -> str | None:
+        _close(recorder, connection, rules.run_id, details)
         if rules.signing_key is None:
             return None
         return sign(connection, rules.signing_key, actor=rules.actor, at=recorder.clock.now())
+
+    return recorder.commit(close)
 
 
 def repair(recorder: Recorder, *, goes_on: Callable[[], bool] = lambda: True) -> None:
@@ -119,7 +122,8 @@ def repair(recorder: Recorder, *, goes_on: Callable[[], bool] = lambda: True) ->
     while _repair_claims(recorder) == _PAGE:
         if not goes_on():
             return
-    with recorder.transaction() as connection:
+
+    def close(connection: Connection) -> None:
         dead = connection.execute(
             select(runs.c.id)
             .where(runs.c.closed_at.is_(None), runs.c.lease_expires_at <= recorder.clock.now())
@@ -127,7 +131,9 @@ def repair(recorder: Recorder, *, goes_on: Callable[[], bool] = lambda: True) ->
             .with_for_update(skip_locked=True)
         ).scalars()
         for run_id in dead.all():
-            _close(connection, run_id, recorder.clock, {"recovered": True}, recorder.rules.actor)
+            _close(recorder, connection, run_id, {"recovered": True})
+
+    recorder.commit(close)
 
 
 def guard(recorder: Recorder, limits: Limits, *, users: int | None = None) -> int:
@@ -142,13 +148,16 @@ def guard(recorder: Recorder, limits: Limits, *, users: int | None = None) -> in
         GuardStoppedError: the run must not start.
     """
     due = limits.due(recorder.clock.opened_at)
-    with reading(recorder.engine) as connection:
+
+    def look(connection: Connection) -> tuple[int, Sequence[int]]:
         if limits.plan is not None:
             limits.plan.require_unchanged(connection, due, key=recorder.rules.subject_key)
             count = len(limits.plan.ids)
         else:
             count = backlog.count_due(connection, due)
-        earlier = earlier_dues(connection, runs=RUNS)
+        return count, earlier_dues(connection, runs=RUNS)
+
+    count, earlier = recorder.read(look)
     verdict = guarded(Night(due=count, users=users, earlier=earlier), limits.bounds)
     if verdict.stops is not None:
         raise GuardStoppedError(verdict.stops)
@@ -172,8 +181,7 @@ def _record_override(recorder: Recorder, limits: Limits, guards: Sequence[str], 
         )
         for name in guards
     ]
-    with recorder.transaction() as connection:
-        append_main(connection, entries, at=recorder.clock.now())
+    recorder.commit(lambda connection: recorder.append_main(connection, entries))
 
 
 def set_aside(recorder: Recorder, *, goes_on: Callable[[], bool] = lambda: True) -> None:
@@ -217,7 +225,8 @@ def _count_reviews(recorder: Recorder, count: int) -> None:
 
 def _page(recorder: Recorder, take: Callable[..., list[Admitted]]) -> list[Admitted]:
     rules = recorder.rules
-    with recorder.transaction() as connection:
+
+    def page(connection: Connection) -> list[Admitted]:
         requests = take(
             connection,
             key=rules.subject_key,
@@ -226,12 +235,15 @@ def _page(recorder: Recorder, take: Callable[..., list[Admitted]]) -> list[Admit
             most=_PAGE,
         )
         recorder.append(connection, [_admitted(request, rules.run_id) for request in requests])
-    return requests
+        return requests
+
+    return recorder.commit(page)
 
 
 def _repair_claims(recorder: Recorder) -> int:
     now = recorder.clock.now()
-    with recorder.transaction() as connection:
+
+    def reopen(connection: Connection) -> list[End]:
         expired = claims.expired(connection, now=now, most=_PAGE)
         known = pasts(connection, [one.id for one in expired])
         ends = []
@@ -250,9 +262,12 @@ def _repair_claims(recorder: Recorder) -> int:
                 for one, end in zip(expired, ends, strict=True)
             ],
         )
-    recorder.tally.recovered += len(expired)
+        return ends
+
+    ends = recorder.commit(reopen)
+    recorder.tally.recovered += len(ends)
     recorder.tally.became[Status.REVIEW] += sum(e.status is Status.REVIEW for e in ends)
-    return len(expired)
+    return len(ends)
 
 
 def _crashed(one: Claimed, end: End, run_id: str) -> Entry:
@@ -280,15 +295,16 @@ def _admitted(one: Admitted, run_id: str) -> Entry:
 
 
 def _close(
-    connection: Connection, run_id: str, clock: Clock, details: dict[str, Json], actor: str
+    recorder: Recorder, connection: Connection, run_id: str, details: dict[str, Json]
 ) -> None:
     head = head_of(connection, run_id)
     root = tree_of(connection, run_id).root.hex()
     closed = Entry(
         event=EventName.RUN_CLOSED,
         run_id=run_id,
-        actor=actor,
+        actor=recorder.rules.actor,
         details=details | {"length": head.seq, "head": head.hash, "root": root},
     )
-    append_main(connection, [closed], at=clock.now())
-    connection.execute(update(runs).where(runs.c.id == run_id).values(closed_at=clock.now()))
+    recorder.append_main(connection, [closed])
+    closed_at = recorder.clock.now()
+    connection.execute(update(runs).where(runs.c.id == run_id).values(closed_at=closed_at))

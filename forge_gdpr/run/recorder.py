@@ -5,18 +5,18 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from sqlalchemy import update
 
 from forge_gdpr.answers import Verdict
 from forge_gdpr.audit.events import Ended, Entry, EventName
 from forge_gdpr.audit.history import Past, pasts
-from forge_gdpr.audit.record import append
+from forge_gdpr.audit.record import append, append_main, is_recorded
 from forge_gdpr.chain import Head, written_time
-from forge_gdpr.database.engine import writing
+from forge_gdpr.database.engine import reading, writing
 from forge_gdpr.database.tables import runs
-from forge_gdpr.errors import DatabaseError
+from forge_gdpr.errors import DatabaseAwayError, DatabaseError
 from forge_gdpr.forge.erasure import Erasure
 from forge_gdpr.lifecycle import Event, Outcome, Status
 from forge_gdpr.pseudonyms import Kind, aliases, pseudonyms
@@ -25,7 +25,7 @@ from forge_gdpr.queue.admission import public_reference
 from forge_gdpr.run.conclusions import Conclusion, conclude, crashed, outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection, Engine
 
@@ -39,10 +39,13 @@ if TYPE_CHECKING:
     from forge_gdpr.pseudonyms import SubjectKey
     from forge_gdpr.queue.claims import Claimed
     from forge_gdpr.run.clock import Clock
+    from forge_gdpr.run.patience import Patience
     from forge_gdpr.run.summary import Tally
 
 #: A lease is renewed when this share of it is over.
 _RENEWAL_SHARE = 0.25
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +77,28 @@ class Rules:
     signing_key: SigningKey | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Doubt(Generic[Result]):
+    """A transaction of which nobody knows whether it was committed, and what it would mean."""
+
+    newest: Head | None  #: what it appended last: if it is in the record, all of it happened
+    head: Head  #: of the run's chain
+    tally: Tally
+    result: Result
+
+
 class Recorder:
     """The only writer of a run's chain. Main thread only."""
 
     def __init__(
-        self, engine: Engine, clock: Clock, rules: Rules, tally: Tally, *, gate: Gate | None = None
+        self,
+        engine: Engine,
+        clock: Clock,
+        rules: Rules,
+        tally: Tally,
+        *,
+        gate: Gate | None = None,
+        patience: Patience | None = None,
     ) -> None:
         """Start at the beginning of the run's chain.
 
@@ -88,19 +108,69 @@ class Recorder:
             rules: what the writing depends on.
             tally: is counted up.
             gate: is told how long the lease lasts; its clock is the run's. None: nobody calls.
+            patience: with a database that is gone; None: there is none.
         """
         self.engine = engine
         self.clock = clock
         self.rules = rules
         self.tally = tally
         self._gate = gate
+        self._patience = patience
         self.head = Head(chain=rules.run_id)
+        self._newest: Head | None = None  # what this transaction has appended last
         self._renewed_s = 0.0
 
     @property
     def leased_until_s(self) -> float:
         """When the lease of all that is claimed ends, by the clock's monotonic seconds."""
         return self.clock.started_s + self._renewed_s + self.rules.lease_s
+
+    def read(self, look: Callable[[Connection], Result]) -> Result:
+        """Return what ``look`` sees; if the database is gone, wait for it and look again.
+
+        Raises:
+            DatabaseError: the database fails, or stays away.
+        """
+        while True:
+            try:
+                with reading(self.engine) as connection:
+                    result = look(connection)
+            except DatabaseAwayError as error:
+                self._sit_out(error)
+            else:
+                self._go_on()
+                return result
+
+    def commit(self, work: Callable[[Connection], Result]) -> Result:
+        """Do ``work`` in a transaction; if the database is gone meanwhile, wait and do it again.
+
+        A connection that is lost at COMMIT leaves open whether it has happened. What ``work``
+        appended to the record tells: if it is there, nothing is done again.
+
+        Args:
+            work: what is done; nothing of it but by the connection it is given, and by this
+                recorder, which go back together.
+
+        Raises:
+            DatabaseError: as `transaction`, or the database stays away.
+        """
+        doubt: _Doubt[Result] | None = None
+        is_over = was_done = False
+        while not (is_over and doubt is not None):
+            try:
+                with self._transaction(doubt) as connection:
+                    was_done = connection is None
+                    if connection is not None:
+                        doubt = None
+                        doubt = self._doubt(work(connection))
+                is_over = True
+            except DatabaseAwayError as error:
+                self._sit_out(error)
+        self._go_on()
+        if was_done:  # before the connection was lost
+            self.head = doubt.head
+            self.tally.reset(doubt.tally)
+        return doubt.result
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -110,32 +180,29 @@ class Recorder:
             DatabaseError: the database fails, or another run has declared this one dead and
                 closed its chain: nothing more may be written.
         """
-        before = self.head, self._renewed_s
-        try:
-            with writing(self.engine) as connection:
-                self._stay_alive(connection)
+        with self._transaction(None) as connection:
+            if connection is not None:
                 yield connection
-        except BaseException:
-            self.head, self._renewed_s = before
-            raise
-        if self._gate is not None:
-            self._gate.lasts_until(self.leased_until_s)
 
     def append(self, connection: Connection, entries: Sequence[Entry]) -> None:
         """Append to the run's chain."""
         self.head = append(connection, self.head, entries, at=self.clock.now())
+        if entries:
+            self._newest = self.head
+
+    def append_main(self, connection: Connection, entries: Sequence[Entry]) -> None:
+        """Append to the main chain."""
+        self._newest = append_main(connection, entries, at=self.clock.now())
 
     def renew_if_due(self) -> None:
         """Renew the leases if nothing was written for a while."""
         if self._renewal_is_due():
-            with self.transaction():
-                pass
+            self.commit(lambda _connection: None)
 
     def record(self, attempts: Sequence[Attempt]) -> None:
         """Write what attempts have ended in; all of it, or nothing if the database fails."""
         if attempts:
-            with self.transaction() as connection:
-                self.write(connection, attempts)
+            self.commit(lambda connection: self.write(connection, attempts))
 
     def write(self, connection: Connection, attempts: Sequence[Attempt]) -> None:
         """Write what attempts have ended in, in the caller's transaction."""
@@ -303,7 +370,32 @@ class Recorder:
         since_s = self.clock.elapsed_s() - self._renewed_s
         return since_s >= self.rules.lease_s * _RENEWAL_SHARE
 
-    def _stay_alive(self, connection: Connection) -> None:
+    @contextmanager
+    def _transaction(self, doubt: _Doubt[Result] | None) -> Iterator[Connection | None]:
+        """Open a transaction; yield None if what is in doubt turns out to be done."""
+        head, tally, renewed_s = self.head, self.tally.copy(), self._renewed_s
+        self._newest = None
+        try:
+            with writing(self.engine) as connection:
+                # First of all, for it waits until a transaction in doubt is over at the server.
+                is_alive = self._renew(connection)
+                newest = None if doubt is None else doubt.newest
+                is_done = newest is not None and is_recorded(connection, newest)
+                _require(is_alive or is_done)
+                yield None if is_done else connection
+        except BaseException:
+            self.head, self._renewed_s = head, renewed_s
+            self.tally.reset(tally)
+            raise
+        if self._gate is not None:
+            self._gate.lasts_until(self.leased_until_s)
+
+    def _doubt(self, result: Result) -> _Doubt[Result]:
+        tally = self.tally.copy()
+        return _Doubt(newest=self._newest, head=self.head, tally=tally, result=result)
+
+    def _renew(self, connection: Connection) -> bool:
+        """Renew the lease, and that of the claims if it is due; say whether there is a lease."""
         now_s, now = self.clock.elapsed_s(), self.clock.now()
         expires_at = now + timedelta(seconds=self.rules.lease_s)
         alive = connection.execute(
@@ -311,14 +403,27 @@ class Recorder:
             .where(runs.c.id == self.rules.run_id, runs.c.closed_at.is_(None))
             .values(lease_expires_at=expires_at)
         )
-        if alive.rowcount != 1:
-            raise DatabaseError(
-                "another run took this one for dead, after its lease ran out, and repairs what it"
-                " left: nothing more is written; look why this machine stood still"
-            )
-        if self._renewal_is_due():
+        if alive.rowcount == 1 and self._renewal_is_due():
             claims.renew(connection, run_id=self.rules.run_id, expires_at=expires_at)
             self._renewed_s = now_s
+        return alive.rowcount == 1
+
+    def _sit_out(self, error: DatabaseAwayError) -> None:
+        if self._patience is None:
+            raise error
+        self._patience.sit_out(error)
+
+    def _go_on(self) -> None:
+        if self._patience is not None:
+            self._patience.end()
+
+
+def _require(is_alive: bool) -> None:
+    if not is_alive:
+        raise DatabaseError(
+            "another run took this one for dead, after its lease ran out, and repairs what it left:"
+            " nothing more is written; look why this machine stood still"
+        )
 
 
 def _is_absent(attempt: Attempt) -> bool:

