@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from structlog.testing import capture_logs
-from trouble import ORDER, PEOPLE, USERS, all_done_once, called, slow_forge
+from trouble import ORDER, PEOPLE, SHOWN, USERS, all_done_once, called, slow_forge
 from world import KEY, fetch, insert, make_program, night
 
 from forge_gdpr.cli import wiring
@@ -55,7 +55,7 @@ def test_what_a_killed_run_left_is_taken_over_when_its_lease_is_over(
     stranded = fetch(engine, "SELECT count(*) FROM deletion_requests WHERE status = 'running'")
     assert stranded[0] > 0
     with capture_logs() as logs:
-        summary = night(engine, forge.url, order={"lease_s": 60.0})
+        summary = night(engine, forge.url, order=SHOWN | {"lease_s": 60.0})
     assert "lease.awaited" in [entry["event"] for entry in logs]
     assert (summary.exit_code, summary.due, summary.left) == (ExitCode.OK, PEOPLE, 0)
     assert summary.recovered == stranded[0]
