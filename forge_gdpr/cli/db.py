@@ -6,7 +6,7 @@ import click
 
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.parameters import ending
-from forge_gdpr.errors import ExitCode
+from forge_gdpr.errors import DatabaseError, ExitCode
 
 _CODES = (ExitCode.OK, ExitCode.CONFIGURATION, ExitCode.DATABASE)
 
@@ -20,20 +20,25 @@ def db() -> None:
 def upgrade() -> None:
     """Make the tables, or bring them to this program's schema.
 
-    Safe to repeat. Beside a new SQLite database it makes the subject key, the secret under
-    which people are pseudonymised: keep a copy of it outside the backup of the database.
+    Safe to repeat, and goes without a subject key. Beside a new SQLite database it makes one, the
+    secret under which people are pseudonymised: keep a copy of it outside the database's backup.
     """
     from forge_gdpr.database import schema
 
     settings = wiring.settings_with()
     key_file = wiring.subject_key_file(settings)
     engine = wiring.engine_for(settings, create=True)
-    is_new = schema.upgrade(engine) is None
-    if is_new and key_file is not None and settings.subject_key is None and not key_file.exists():
+    before = schema.upgrade(engine)
+    said = {None: "", schema.REVISION: " already"}.get(before, f"; it was at {before}")
+    click.echo(f"the database is at revision {schema.REVISION}{said}")
+    if key_file is None:
+        if settings.subject_key is None:
+            click.echo("a run needs FORGE_GDPR_SUBJECT_KEY: make one with 'openssl rand -hex 32'")
+        return
+    if before is None and settings.subject_key is None and not key_file.exists():
         wiring.make_subject_key_file(key_file)
         click.echo(f"made the subject key {key_file}: keep a copy of it")
     wiring.subject_key(settings)
-    click.echo(f"the database is at revision {schema.REVISION}")
 
 
 @db.command(epilog=ending("forge-gdpr db current", *_CODES))
@@ -48,6 +53,20 @@ def current() -> None:
 
 @db.command(epilog=ending("forge-gdpr db check", *_CODES))
 def check() -> None:
-    """Say whether the database can be reached and is at this program's schema."""
-    wiring.migrated_engine(wiring.settings_with())
-    click.echo("the database is reached and at this program's schema")
+    """Say whether the database can be reached, is at this program's schema, and whole.
+
+    Of a SQLite file also whether a run may write it: whose it is, and how much space there is.
+    """
+    from forge_gdpr.watch import checks
+    from forge_gdpr.watch.findings import Level
+
+    settings = wiring.settings_with()
+    engine = wiring.migrated_engine(settings)
+    findings = [checks.takes_writes(engine), checks.undamaged(engine)]
+    file = wiring.sqlite_file(settings)
+    if file is not None:
+        findings += [checks.owners(file), checks.disk(file.parent), checks.writable(engine)]
+    for finding in findings:
+        if finding.level is Level.FAILURE:
+            raise DatabaseError(finding.said)
+    click.echo("the database is reached, whole, and at this program's schema")

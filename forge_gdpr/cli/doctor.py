@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -100,7 +99,6 @@ def _local(settings: Settings) -> Iterator[Finding]:
         )
 
     yield checks.tried("calendar", calendar)
-    now = datetime.now(UTC)
 
     def reached() -> Finding:
         engine = wiring.engine_for(settings)
@@ -109,8 +107,20 @@ def _local(settings: Settings) -> Iterator[Finding]:
     yield checks.tried("signing key", lambda: _signing_key(settings))
     database = checks.tried("database", reached)
     yield database
-    if database.level is not Level.OK:
-        return
+    if database.level is Level.OK:
+        yield from _in_database(settings)
+    else:
+        yield checks.tried("subject key", lambda: _subject_key(settings))
+    yield from _files(settings)
+
+
+def _in_database(settings: Settings) -> Iterator[Finding]:
+    """Check what depends on the database, which is there."""
+    from forge_gdpr.watch import checks
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
     engine = wiring.engine_for(settings)
     yield checks.tried("writable", lambda: checks.writable(engine))
     yield checks.tried("triggers", lambda: checks.triggers(engine))
@@ -119,15 +129,33 @@ def _local(settings: Settings) -> Iterator[Finding]:
     )
     yield checks.tried("database clock", lambda: checks.database_clock(engine, now=now))
     yield checks.tried(
-        "last run", lambda: checks.last_run(engine, now=now, max_age_h=settings.max_age_h)
+        "last run", lambda: checks.last_run(engine, now=now(), max_age_h=settings.max_age_h)
     )
     pattern = wiring.id_rules(settings).pattern
     yield checks.tried("identifiers", lambda: checks.identifiers(engine, pattern=pattern))
-    key_file = wiring.subject_key_file(settings)
-    if key_file is not None:  # else the files are the server's
-        path = Path(str(parsed_url(wiring.database_url(settings)).database))
-        yield checks.files([path, key_file])
+
+
+def _files(settings: Settings) -> Iterator[Finding]:
+    """Check the files of a SQLite database; those of PostgreSQL are the server's."""
+    from forge_gdpr.watch import checks
+
+    try:
+        path, key_file = wiring.sqlite_file(settings), wiring.subject_key_file(settings)
+        if path is None or key_file is None or not path.parent.is_dir():
+            return
+        if path.is_file():
+            yield checks.owners(path)
+            yield checks.files([path, key_file])
         yield checks.disk(path.parent)
+    except (ConfigurationError, OSError):
+        return  # it is not to be found, as was said of the database above
+
+
+def _subject_key(settings: Settings) -> Finding:
+    from forge_gdpr.watch.findings import Finding
+
+    keys = wiring.subject_keys(settings)
+    return Finding(name="subject key", said=f"{keys.current.id} is used, of {len(keys.keys)} live")
 
 
 def _signing_key(settings: Settings) -> Finding:

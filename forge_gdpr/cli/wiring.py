@@ -126,12 +126,16 @@ def subject_keys(settings: Settings) -> Keyring:
 
 def subject_key_file(settings: Settings) -> Path | None:
     """Return where the subject key lies beside a SQLite database; None for PostgreSQL."""
+    path = sqlite_file(settings)
+    return None if path is None else Path(f"{path}.subject-key")
+
+
+def sqlite_file(settings: Settings) -> Path | None:
+    """Return the file of a SQLite database; None for PostgreSQL."""
     from forge_gdpr.database.engine import parsed_url
 
     url = parsed_url(database_url(settings))
-    if url.get_backend_name() != "sqlite":
-        return None
-    return Path(f"{url.database}.subject-key")
+    return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
 
 
 def id_rules(settings: Settings) -> IdRules:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from forge_gdpr.database import postgresql
+from forge_gdpr.database import files, postgresql
 from forge_gdpr.database.faults import explained
 from forge_gdpr.errors import ConfigurationError
 
@@ -71,6 +70,7 @@ def engine_of(database_url: str, *, create: bool = False) -> Engine:
 
     Raises:
         ConfigurationError: the URL is wrong, the SQLite file is missing, or psycopg is.
+        DatabaseError: the SQLite file can't be opened, or made.
     """
     url = parsed_url(database_url)
     if url.get_backend_name() == "sqlite":
@@ -160,14 +160,13 @@ def _as_database_error(engine: Engine) -> Iterator[None]:
 
 def _sqlite_engine(url: URL, *, create: bool) -> Engine:
     path = Path(url.database or "")
-    if not create and not path.exists():
-        raise ConfigurationError(f"there is no database {path}: run 'forge-gdpr db upgrade'")
     if create:
-        # Made here, not by SQLite, for it would be readable by everybody; it holds people.
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        files.make(path)
+    arguments = {"mode": "rwc"} if create else files.mode(path)
     file = url.set(database=f"file:{quote(str(path))}")
-    mode = {"mode": "rwc" if create else "rw", "uri": "true"}
-    engine = create_engine(file.update_query_dict(mode), hide_parameters=True)
+    engine = create_engine(
+        file.update_query_dict({**arguments, "uri": "true"}), hide_parameters=True
+    )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

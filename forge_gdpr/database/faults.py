@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from forge_gdpr.database.files import login_name
 from forge_gdpr.database.postgresql import LOCK_TIMEOUT_S
 from forge_gdpr.errors import (
     ConfigurationError,
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 #: SQLSTATE classes whose PostgreSQL messages quote the row: data and integrity errors.
 _QUOTING_STATES: Final = ("22", "23")
 
+#: SQLSTATEs of a connection that is lost, and of a server that stops or starts.
+_LOST_STATES: Final = ("08", "57P")
+
 #: Who holds a lock that others wait for.
 _WHO_BLOCKS: Final = (
     "SELECT pid, usename, application_name, state, xact_start FROM pg_stat_activity"
@@ -36,9 +42,9 @@ _WHO_BLOCKS: Final = (
     " OR state LIKE 'idle in transaction%'"
 )
 
-#: SQLSTATEs of what passes: of the connection, of a server that stops, starts, is full or only a
-#: standby yet, of locks that somebody will release. Doing the transaction again is right.
-_PASSING_STATES: Final = ("08", "57P", "53300", "25006", "25P03", "40001", "40P01", "55P03")
+#: SQLSTATEs of what passes, too: a server that is full, or only a standby yet, and locks that
+#: somebody will release. Doing the transaction again is right.
+_PASSING_STATES: Final = frozenset({"53300", "25006", "25P03", "40001", "40P01", "55P03"})
 
 #: What to say of a SQLSTATE; {words} are the server's.
 _STATES: Final[Mapping[str, str]] = {
@@ -54,6 +60,20 @@ _STATES: Final[Mapping[str, str]] = {
     "53300": "takes no more connections: {words}: end some that nobody needs, or raise"
     " max_connections, then run again",
     "53100": "has no space left: {words}: make room on its server, then run again",
+}
+
+#: What to say of SQLite's errors, by the beginning of their names; {files} are the database's.
+_SQLITE: Final[Mapping[str, str]] = {
+    "SQLITE_NOTADB": "is no database, or damaged: {words}: look what is in it, or restore it from a"
+    " backup, then run again",
+    "SQLITE_CORRUPT": "is damaged: {words}: restore it from a backup, then run again",
+    "SQLITE_FULL": "has no space left: see 'df {folder}', make room, then run again",
+    "SQLITE_READONLY": "can't be written by the login {login}: run 'chown {login} {folder} {files}'"
+    " as root (or its file system is read-only), then run again",
+    "SQLITE_CANTOPEN": "can't be opened by the login {login}: run 'chown {login} {folder} {files}'"
+    " as root (or its file system is read-only), then run again",
+    "SQLITE_IOERR": "can't be read or written: {words}: see 'df {folder}' and 'dmesg', then run"
+    " again",
 }
 
 #: What libpq, a server or a pooler says of an argument of the URL that it can't use.
@@ -98,7 +118,11 @@ def explained(url: URL, error: SQLAlchemyError, *, busy_s: int) -> ForgeGdprErro
             f"{where} is locked by another process for over {busy_s} s: find it with 'fuser', then"
             " run again"
         )
-    kind = DatabaseAwayError if _passes(error, state) else DatabaseError
+    for name, advice in _SQLITE.items():
+        if (getattr(cause, "sqlite_errorname", None) or "").startswith(name):
+            return DatabaseError(f"{where} {advice.format(words=words, **_of_file(url))}")
+    is_lost = _is_lost(error, state)
+    kind = DatabaseAwayError if is_lost or state in _PASSING_STATES else DatabaseError
     if state in _STATES:
         return kind(f"{where} {_STATES[state].format(words=words)}")
     if _WRONG_ARGUMENT.search(text):
@@ -106,17 +130,31 @@ def explained(url: URL, error: SQLAlchemyError, *, busy_s: int) -> ForgeGdprErro
             f"FORGE_GDPR_DATABASE_URL has an argument that can't be used: {_reason(text)}: correct"
             " it (PgBouncer takes no options; set them with ALTER ROLE)"
         )
+    if is_lost:
+        return kind(
+            f"{where} can't be reached: {words}: see whether its server runs and"
+            " FORGE_GDPR_DATABASE_URL is right, then run again"
+        )
     return kind(f"{where} fails: {words}: run 'forge-gdpr db check'")
 
 
-def _passes(error: SQLAlchemyError, state: str) -> bool:
-    """Say whether PostgreSQL may be itself again in a while."""
-    cause = getattr(error, "orig", None)
-    if not type(cause).__module__.startswith("psycopg"):
+def _is_lost(error: SQLAlchemyError, state: str) -> bool:
+    """Say whether there is no connection to PostgreSQL, or none any more."""
+    if not type(getattr(error, "orig", None)).__module__.startswith("psycopg"):
         return False
-    # What comes without a SQLSTATE is the client's own word: there is no connection (any more).
+    # What comes without a SQLSTATE is the client's own word.
     lost = isinstance(error, (OperationalError, InterfaceError)) and not state
-    return lost or state.startswith(_PASSING_STATES)
+    return lost or state.startswith(_LOST_STATES)
+
+
+def _of_file(url: URL) -> dict[str, str]:
+    """Return whose file a SQLite database is to be, and where it lies."""
+    path = Path(unquote((url.database or "").removeprefix("file:")))
+    return {
+        "login": login_name(),
+        "folder": quote(str(path.parent)),
+        "files": f"{quote(str(path))}*",
+    }
 
 
 def _reason(text: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import false, insert, literal, select, update
@@ -14,6 +16,8 @@ from forge_gdpr.audit.history import closings, newest_body
 from forge_gdpr.database import schema
 from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.engine import reading, writing
+from forge_gdpr.database.faults import shown_url
+from forge_gdpr.database.files import login_name
 from forge_gdpr.database.tables import audit_events, deletion_requests, runs
 from forge_gdpr.errors import ExitCode, ForgeGdprError
 from forge_gdpr.identifiers import email_fault, user_id_fault
@@ -25,7 +29,6 @@ from forge_gdpr.watch.status import last_good
 if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from sqlalchemy import Engine
 
@@ -64,6 +67,61 @@ def writable(engine: Engine) -> Finding:
     return Finding(name="writable", said="a run may write requests, runs and record")
 
 
+def takes_writes(engine: Engine) -> Finding:
+    """See whether a PostgreSQL server takes writes at all."""
+    only_reads = False
+    if engine.dialect.name == "postgresql":
+        with reading(engine) as connection:
+            default = "current_setting('default_transaction_read_only')::boolean"
+            query = f"SELECT pg_is_in_recovery() OR {default}"
+            only_reads = connection.exec_driver_sql(query).scalar_one()
+    if only_reads:
+        return failure(
+            "writable",
+            "this server only reads, as a standby does, or one with default_transaction_read_only:"
+            " connect to the primary (?target_session_attrs=read-write)",
+            ExitCode.DATABASE,
+        )
+    return Finding(name="writable", said="the server takes writes")
+
+
+def undamaged(engine: Engine) -> Finding:
+    """See whether a SQLite file is damaged; PostgreSQL sees to that itself."""
+    if engine.dialect.name != "sqlite":
+        return Finding(name="whole", said="PostgreSQL keeps its files itself")
+    with reading(engine) as connection:
+        faults = connection.exec_driver_sql("PRAGMA quick_check").scalars().all()
+    if faults != ["ok"]:
+        return failure(
+            "whole",
+            f"the database {shown_url(engine.url)} is damaged ({len(faults)} faults or more):"
+            " restore it from a backup, then run 'forge-gdpr audit verify'",
+            ExitCode.DATABASE,
+        )
+    return Finding(name="whole", said="the file is not damaged")
+
+
+def owners(database_file: Path) -> Finding:
+    """See whether a SQLite database's files are one login's, and this login may write them.
+
+    A command that root ran leaves files beside it that the nightly login can't write.
+    """
+    beside = [Path(f"{database_file}{end}") for end in ("", "-wal", "-shm")]
+    paths = [path for path in beside if path.exists()]
+    owner_uid = database_file.stat().st_uid
+    strangers = [path for path in paths if path.stat().st_uid != owner_uid]
+    if strangers:
+        names = " ".join(str(path) for path in strangers)
+        said = f"{names} belongs to another login: run 'chown --reference={database_file} {names}'"
+        return failure("owners", said, ExitCode.DATABASE)
+    shut = [path for path in (*paths, database_file.parent) if not os.access(path, os.W_OK)]
+    if shut:
+        names = " ".join(str(path) for path in shut)
+        said = f"{names} can't be written by {login_name()}: run 'chown {login_name()} {names}'"
+        return failure("owners", f"{said} as root", ExitCode.DATABASE)
+    return Finding(name="owners", said="this login may write the database's files")
+
+
 def triggers(engine: Engine) -> Finding:
     """See whether the database itself refuses to change the record."""
     with reading(engine) as connection:
@@ -96,10 +154,11 @@ def subject_key(engine: Engine, keys: Keyring) -> Finding:
     return Finding(name="subject key", said=said)
 
 
-def database_clock(engine: Engine, *, now: datetime) -> Finding:
-    """See whether this machine's clock is the database's."""
+def database_clock(engine: Engine, *, now: Callable[[], datetime]) -> Finding:
+    """See whether this machine's clock is the database's, however long it took to get there."""
     with reading(engine) as connection:
-        return compared("database clock", database_now(connection), now, "the database's")
+        theirs = database_now(connection)
+        return compared("database clock", theirs, now(), "the database's")
 
 
 def last_run(engine: Engine, *, now: datetime, max_age_h: float) -> Finding:

@@ -82,9 +82,9 @@ def test_nothing_is_written_to_see_whether_it_could_be(engine: Engine) -> None:
 
 @pytest.mark.parametrize(("away_s", "said"), [(90, "ahead of"), (-90, "behind")])
 def test_a_clock_that_is_off_is_a_warning(engine: Engine, away_s: int, said: str) -> None:
-    assert checks.database_clock(engine, now=datetime.now(UTC)).level is Level.OK
+    assert checks.database_clock(engine, now=lambda: datetime.now(UTC)).level is Level.OK
     off = datetime.now(UTC) + timedelta(seconds=away_s)
-    found = checks.database_clock(engine, now=off)
+    found = checks.database_clock(engine, now=lambda: off)
     assert (found.level, said in found.said) == (Level.WARNING, True)
 
 
