@@ -296,17 +296,18 @@ class Nights(RuleBasedStateMachine):
         data=st.data(),
         most=st.integers(0, 5),
         with_email=st.sampled_from((True, True, False)),
+        crashed=st.booleans(),
         answers=st.lists(st.sampled_from(sorted(ANSWERS)), max_size=8),
     )
     def a_run_works(
-        self, data: st.DataObject, most: int, with_email: bool, answers: list[str]
+        self, data: st.DataObject, most: int, with_email: bool, crashed: bool, answers: list[str]
     ) -> None:
         """It claims, and answers arrive: in time, or to claims that it has long lost."""
         if not self.working():
             self.a_run_opens(0.0)
         run = data.draw(st.sampled_from(self.working()))
         if most:
-            self.claim(run, most, with_email=with_email)
+            self.claim(run, most, with_email=with_email, crashed=crashed)
         if answers and run.held and not run.silent:
             group = data.draw(st.permutations(run.held))[: len(answers)]
             self.answer(run, group, [ANSWERS[name] for name in answers[: len(group)]])
@@ -403,13 +404,14 @@ class Nights(RuleBasedStateMachine):
     def decidable(self) -> list[int]:
         return [i for i, row in self.model.items() if row["status"] in DECISIONS]
 
-    def due(self, at: datetime, *, with_email: bool) -> list[int]:
+    def due(self, at: datetime, *, with_email: bool, crashed: bool) -> list[int]:
         found = [
             (row["due_on"], request_id)
             for request_id, row in self.model.items()
             if row["status"] == "pending"
             and row["subject"]
             and (with_email or not row["email"])
+            and (row["status_reason"] == "crashed") is crashed
             and (row["next_attempt_at"] or at) <= at
             and (self.times[request_id][1] or at) <= at
             and self.times[request_id][0] + timedelta(days=COOL_OFF_DAYS) <= at
@@ -435,8 +437,8 @@ class Nights(RuleBasedStateMachine):
                     row["claim_expires_at"] = run.lease
         return True
 
-    def claim(self, run: Run, most: int, *, with_email: bool) -> None:
-        due = self.due(run.clock.opened_at, with_email=with_email)
+    def claim(self, run: Run, most: int, *, with_email: bool, crashed: bool) -> None:
+        due = self.due(run.clock.opened_at, with_email=with_email, crashed=crashed)
         got: list[Claimed] = []
 
         def write() -> None:
@@ -449,6 +451,7 @@ class Nights(RuleBasedStateMachine):
                     expires_at=self.now + timedelta(seconds=LEASE_S),
                     now=self.now,
                     with_email=with_email,
+                    crashed=crashed,
                 )
                 run.recorder.append(connection, [run.recorder.started(one) for one in got])
 
@@ -511,6 +514,7 @@ class Nights(RuleBasedStateMachine):
         tries[-1].crashed = True
         self.note(run.id, "attempt.finished", request_id, attempt=row["attempts"] + 1)
         row |= FREE | {"status": "pending", "attempts": row["attempts"] + 1}
+        row["status_reason"] = "crashed"
         if sum(one.crashed for one in tries) >= claims.MOST_CRASHES:
             row |= {"status": "review", "status_reason": "crashed_repeatedly"}
         elif row["attempts"] >= MAX_ATTEMPTS:
