@@ -121,11 +121,13 @@ def test_the_night_does_not_hang_at_a_forgotten_lock(
         FORGE_GDPR_DATABASE_URL=with_query(database_url, options="-c lock_timeout=100ms"),
         FORGE_GDPR_BASE_URL=sandbox.url,
         FORGE_GDPR_API_KEY=KEY,
+        FORGE_GDPR_DATABASE_PATIENCE_S="0.5",
     )
     done = program.here("run")
     assert (done.returncode, done.stdout) == (ExitCode.DATABASE, "")
-    assert len(done.stderr.splitlines()) == 1
-    assert "pg_terminate_backend" in done.stderr
+    waited, error = done.stderr.splitlines()
+    assert '"event": "database.away"' in waited
+    assert "pg_terminate_backend" in error
 
 
 def test_a_statement_that_takes_too_long_is_ended(hurried: Engine) -> None:
