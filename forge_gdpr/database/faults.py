@@ -16,7 +16,6 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from forge_gdpr.database.files import login_name
-from forge_gdpr.database.postgresql import LOCK_TIMEOUT_S
 from forge_gdpr.errors import (
     ConfigurationError,
     DatabaseAwayError,
@@ -50,7 +49,7 @@ _PASSING_STATES: Final = frozenset({"53300", "25006", "25P03", "40001", "40P01",
 _STATES: Final[Mapping[str, str]] = {
     "42501": "does not let this login do that: {words}: use one with the role that README.md names"
     " for the command; after an upgrade, repeat cron/postgres-roles.sql",
-    "55P03": f"kept this program waiting for another session's lock for {LOCK_TIMEOUT_S} s:"
+    "55P03": "kept this program waiting too long for another session's lock:"
     f' find it with psql, "{_WHO_BLOCKS}", end it with "SELECT pg_terminate_backend(PID)",'
     " then run again",
     "57014": "took too long over one statement: {words}: see what else the server is doing in"

@@ -255,7 +255,11 @@ def test_a_shell_that_swallows_a_url_is_noticed(tmp_path: Path, *, quoted: bool)
         check=False,
         text=True,
     )
-    said = "database postgresql://127.0.0.1:1/x can't be reached" if quoted else "is not set, and without a"
+    said = (
+        "database postgresql://127.0.0.1:1/x can't be reached"
+        if quoted
+        else "is not set, and without a"
+    )
     assert (done.returncode, said in done.stderr) == (4 if quoted else 3, True), done.stderr
     assert (done.stderr.count("\n"), SECRET in done.stderr) == (1, False)
     assert not (tmp_path / "forge-gdpr.db").exists()
