@@ -131,6 +131,11 @@ def _in_database(settings: Settings) -> Iterator[Finding]:
     yield checks.tried(
         "last run", lambda: checks.last_run(engine, now=now(), max_age_h=settings.max_age_h)
     )
+    if settings.require_approval:
+        yield checks.tried(
+            "approvals",
+            lambda: checks.approvals(engine, now=now(), cool_off_days=settings.cool_off_days),
+        )
     pattern = wiring.id_rules(settings).pattern
     yield checks.tried("identifiers", lambda: checks.identifiers(engine, pattern=pattern))
 

@@ -76,6 +76,8 @@ def status_command(ctx: click.Context, max_age_h: float | None, quick: bool, out
             legal=wiring.legal_clock(settings),
             max_age_h=settings.max_age_h,
             read_record=not quick,
+            cool_off_days=settings.cool_off_days,
+            approved_only=settings.require_approval,
         )
     if output == "json":
         echo_json(found.as_json())

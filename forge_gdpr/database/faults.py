@@ -56,6 +56,10 @@ _STATES: Final[Mapping[str, str]] = {
     " pg_stat_activity, then run again",
     "25006": "only reads, as a standby does, or one with default_transaction_read_only: {words}:"
     " connect to the primary (?target_session_attrs=read-write), then run again",
+    "25P03": "ended a transaction that stood still for too long: {words}: look why this machine was"
+    " busy, then run again",
+    "40001": "asks to do a transaction again: {words}: run again",
+    "40P01": "ended one of two transactions that waited for each other: {words}: run again",
     "53300": "takes no more connections: {words}: end some that nobody needs, or raise"
     " max_connections, then run again",
     "53100": "has no space left: {words}: make room on its server, then run again",
@@ -134,7 +138,8 @@ def explained(url: URL, error: SQLAlchemyError, *, busy_s: int) -> ForgeGdprErro
             f"{where} can't be reached: {words}: see whether its server runs and"
             " FORGE_GDPR_DATABASE_URL is right, then run again"
         )
-    return kind(f"{where} fails: {words}: run 'forge-gdpr db check'")
+    look = "run 'forge-gdpr db check'" if state == "" else "see its server's log, then run again"
+    return kind(f"{where} fails: {words}: {look}")
 
 
 def _is_lost(error: SQLAlchemyError, state: str) -> bool:

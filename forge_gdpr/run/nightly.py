@@ -149,7 +149,9 @@ def run(order: Order, around: Surroundings) -> Summary:
             around.gate,
             most_s=order.database_patience_s,
             monotonic=around.monotonic,
-            is_stopped=lambda: around.stop.signal is not None,
+            is_stopped=lambda: (
+                around.stop.signal is not None or clock.elapsed_s() >= order.max_runtime_s
+            ),
         )
         recorder = Recorder(
             around.engine, clock, rules, Tally(), gate=around.gate, patience=patience

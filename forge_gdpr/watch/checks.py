@@ -22,6 +22,8 @@ from forge_gdpr.database.tables import audit_events, deletion_requests, runs
 from forge_gdpr.errors import ExitCode, ForgeGdprError
 from forge_gdpr.identifiers import email_fault, user_id_fault
 from forge_gdpr.lifecycle import OPEN
+from forge_gdpr.queue import backlog
+from forge_gdpr.queue.backlog import Due
 from forge_gdpr.queue.cells import cell, whole
 from forge_gdpr.watch.findings import Finding, failure, warning
 from forge_gdpr.watch.status import last_good
@@ -159,6 +161,20 @@ def database_clock(engine: Engine, *, now: Callable[[], datetime]) -> Finding:
     with reading(engine) as connection:
         theirs = database_now(connection)
         return compared("database clock", theirs, now(), "the database's")
+
+
+def approvals(engine: Engine, *, now: datetime, cool_off_days: int) -> Finding:
+    """See whether requests wait for an approval that nobody gives."""
+    due = Due(now=now, cool_off_days=cool_off_days, approved_only=True, reads_people=False)
+    with reading(engine) as connection:
+        count = backlog.count_unapproved(connection, due)
+    if count:
+        return warning(
+            "approvals",
+            f"{count} due requests wait for somebody to approve them: see"
+            " 'forge-gdpr requests list --status pending', then 'forge-gdpr requests approve'",
+        )
+    return Finding(name="approvals", said="no due request waits for one")
 
 
 def last_run(engine: Engine, *, now: datetime, max_age_h: float) -> Finding:

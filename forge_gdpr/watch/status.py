@@ -47,6 +47,7 @@ class Backlog:
     due_soon: int  #: on one of the next seven days, or today
     overdue: int  #: past their legal date
     at_risk: int  #: past the alarm, or will be before they can be done
+    unapproved: int  #: would be due, if somebody had approved them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +85,12 @@ class Health:
         """All of it in one line, the exit code's name first."""
         age = "no good run yet" if self.age_h is None else f"last good run {self.age_h:.1f} h ago"
         counts = self.backlog
+        unapproved = f", {counts.unapproved} waiting for approval" if counts.unapproved else ""
         return (
             f"{self.exit_code.name}: {age} (at most {self.max_age_h:g} h);"
             f" {counts.open} open, {counts.due_soon} due within {SOON_DAYS} days,"
-            f" {counts.overdue} overdue, {counts.at_risk} at risk, {counts.review} in review;"
-            f" {self._record}"
+            f" {counts.overdue} overdue, {counts.at_risk} at risk,"
+            f" {counts.review} in review{unapproved}; {self._record}"
         )
 
     @property
@@ -114,6 +116,7 @@ class Health:
             "overdue": self.backlog.overdue,
             "at_risk": self.backlog.at_risk,
             "review": self.backlog.review,
+            "waiting_for_approval": self.backlog.unapproved,
             "broken_chains": None if self.record is None else len(self.record.broken),
             "events": None if self.record is None else self.record.events,
         }
@@ -126,6 +129,8 @@ def health(
     legal: LegalClock,
     max_age_h: float,
     read_record: bool = True,
+    cool_off_days: int = 0,
+    approved_only: bool = False,
 ) -> Health:
     """Return how the job stands; all figures are of one moment.
 
@@ -135,13 +140,17 @@ def health(
         legal: for the controller's day, and the dates of requests that no run has seen.
         max_age_h: the last good run is no older than this.
         read_record: whether every event is verified (some 100,000 a second).
+        cool_off_days: a request is not due for so long after receipt.
+        approved_only: whether a request is due only once somebody has approved it.
     """
+    # What is counted here does not depend on the person, whom the auditor may not read.
+    due = Due(now=now, cool_off_days=cool_off_days, approved_only=approved_only, reads_people=False)
     last = last_good(closings(connection))
     return Health(
         now=now,
         max_age_h=max_age_h,
         last_good=last,
-        backlog=_backlog(connection, legal, now, pace=0 if last is None else last.pace),
+        backlog=_backlog(connection, legal, due, pace=0 if last is None else last.pace),
         record=examine(connection) if read_record else None,
     )
 
@@ -158,10 +167,9 @@ def last_good(closed: Iterable[dict[str, Any]]) -> LastRun | None:
     return None
 
 
-def _backlog(connection: Connection, legal: LegalClock, now: datetime, *, pace: int) -> Backlog:
-    today = legal.day_of(now)
-    # What is counted here does not depend on the person, whom the auditor may not read.
-    groups = backlog.groups(connection, Due(now=now, reads_people=False))
+def _backlog(connection: Connection, legal: LegalClock, due: Due, *, pace: int) -> Backlog:
+    today = legal.day_of(due.now)
+    groups = backlog.groups(connection, due)
     dated = [(group.due_on, group.count) for group in groups if group.due_on is not None]
     undated = [
         (legal.due_on(one.regime, one.received_at), one.count) for one in backlog.unseen(connection)
@@ -177,6 +185,7 @@ def _backlog(connection: Connection, legal: LegalClock, now: datetime, *, pace: 
         due_soon=_count(every, before=today + timedelta(days=SOON_DAYS + 1)) - overdue,
         overdue=overdue,
         at_risk=late + missed,
+        unapproved=sum(group.count for group in groups if group.fate == "not_approved"),
     )
 
 

@@ -4,19 +4,21 @@ import sqlite3
 import stat
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from world import fetch, insert
 
 from forge_gdpr.audit.events import Entry, EventName
 from forge_gdpr.audit.record import append_main
 from forge_gdpr.database import schema
 from forge_gdpr.database.engine import engine_of, now, reading, writing
-from forge_gdpr.database.faults import shown_url
+from forge_gdpr.database.faults import explained, shown_url
 from forge_gdpr.database.tables import metadata
 from forge_gdpr.errors import ConfigurationError, DatabaseError
 
@@ -254,6 +256,27 @@ def test_a_sqlite_writer_is_safe_and_takes_the_lock_at_once(migrated_sqlite: Pat
         other.close()
     engine.dispose()
     assert full == 2
+
+
+@pytest.mark.parametrize(
+    ("state", "advice"),
+    [
+        ("40P01", "transactions that waited for each other"),
+        ("40001", "do a transaction again"),
+        ("25P03", "stood still for too long"),
+        ("53100", "make room on its server"),
+        ("42P01", "see its server's log"),
+        ("XX000", "see its server's log"),
+    ],
+)
+def test_what_a_server_refuses_is_followed_by_what_helps(state: str, advice: str) -> None:
+    error = DBAPIError("SELECT secret", None, psycopg.errors.lookup(state)("so it is"))
+    message = str(explained(make_url("postgresql://u:pw@h/d"), error, busy_s=1))
+    assert message.startswith("the database postgresql://h/d ")
+    assert message.endswith("run again")
+    assert advice in message
+    assert "db check" not in message
+    assert "secret" not in message
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,10 @@ def test_a_connection_that_is_lost_at_every_second_commit(
 
 
 @on_postgresql
-def test_past_its_patience_the_run_ends_as_before(engine: Engine, forge: Sandbox) -> None:
+@pytest.mark.parametrize("order", [{"database_patience_s": 0.5}, {"max_runtime_s": 2.0}])
+def test_past_its_patience_or_its_time_the_run_ends_as_before(
+    engine: Engine, forge: Sandbox, order: dict[str, float]
+) -> None:
     allow = f"ALTER DATABASE {engine.url.database} WITH ALLOW_CONNECTIONS"
 
     def shut() -> None:
@@ -224,7 +227,7 @@ def test_past_its_patience_the_run_ends_as_before(engine: Engine, forge: Sandbox
         terminate(engine, f"datname = '{engine.url.database}'")
 
     with pytest.raises(DatabaseAwayError) as caught:
-        troubled_night(engine, forge, shut, database_patience_s=0.5)
+        troubled_night(engine, forge, shut, **order)
     administer(engine, f"{allow} = on")
     assert caught.value.exit_code == ExitCode.DATABASE
     assert 0 < len(called(forge)) < PEOPLE

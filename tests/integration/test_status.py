@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from world import Program
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
-NOTHING = {"open": 0, "review": 0, "due_soon": 0, "overdue": 0, "at_risk": 0}
+NOTHING = {"open": 0, "review": 0, "due_soon": 0, "overdue": 0, "at_risk": 0, "unapproved": 0}
 WHOLE = Examined(events=12, runs=2, open_runs=0, head=Head(chain="main"))
 BROKEN = Examined(events=0, runs=0, open_runs=0, head=Head(chain="main"), broken={"main": "is"})
 
@@ -62,6 +62,7 @@ def test_the_line_says_all_of_it() -> None:
         "NEEDS_REVIEW: last good run 3.0 h ago (at most 26 h); 9 open, 2 due within 7 days,"
         " 0 overdue, 0 at risk, 1 in review; record whole, 12 events"
     )
+    assert "1 in review, 3 waiting for approval;" in healthy(review=1, unapproved=3).line
     assert healthy(record=None).line.endswith("; record not read")
     assert "1 broken chains: run 'forge-gdpr audit verify'" in healthy(record=BROKEN).line
 
@@ -135,6 +136,29 @@ def test_a_night_that_forge_did_not_answer_is_no_good_one(engine: Engine, sandbo
     sandbox.script(Fault(kind=FaultKind.STATUS, status=401, count=None))
     night(engine, sandbox.url)
     assert told(engine)["last_good_run"] == good
+
+
+def test_requests_that_nobody_approves_are_counted(program: Program, engine: Engine) -> None:
+    ids = [generated_user(number).id for number in range(4)]
+    insert(
+        engine,
+        {"forge_user_id": ids[0], "approved_by": "ann"},
+        {"forge_user_id": ids[1]},
+        {"forge_user_id": ids[2]},
+        {"forge_user_id": ids[3], "not_before": "2090-01-01 00:00:00.000000"},
+    )
+    needed = {"FORGE_GDPR_REQUIRE_APPROVAL": "true"}
+    assert "4 open" in program.here("status", **needed).stdout
+    assert ", 2 waiting for approval;" in program.here("status", **needed).stdout
+    assert "approval" not in program.here("status").stdout
+    for settings, count in ((needed, 2), ({}, 0)):
+        status = json.loads(program.here("status", "--output", "json", **settings).stdout)
+        assert status["waiting_for_approval"] == count
+    doctor = program.here("doctor", "--offline", **needed).stdout
+    assert "2 due requests wait for somebody to approve them" in doctor
+    assert program.here("requests", "approve", "2", "3", "--reason", "checked").returncode == 0
+    assert "no due request waits for one" in program.here("doctor", "--offline", **needed).stdout
+    assert "approvals" not in program.here("doctor", "--offline").stdout
 
 
 def test_the_command_tells_monitors_by_its_exit_code(program: Program, engine: Engine) -> None:
