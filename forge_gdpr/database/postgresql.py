@@ -96,8 +96,11 @@ def opening(url: URL, *, read_only: bool) -> tuple[str, ...]:
         ),
     }
     chosen = set(_chosen(url))
-    values = {"timezone": "UTC"} | {name: f"{value}s" for name, value in seconds.items()}
-    values = {name: value for name, value in values.items() if name not in chosen}
+    # The driver reads times in the ISO style alone, and a role or a database may have another.
+    values = {"timezone": "UTC", "datestyle": "ISO, MDY"} | {
+        name: f"{value}s" for name, value in seconds.items()
+    }
+    values = {n: value for n, value in values.items() if n == "datestyle" or n not in chosen}
     if _PATH in url.query:
         values[_PATH] = _path(url)
     calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in values.items())

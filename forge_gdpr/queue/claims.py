@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, not_, or_, select, true, update
+from sqlalchemy import and_, bindparam, exists, not_, or_, select, true, update
 
-from forge_gdpr.database.tables import deletion_requests
+from forge_gdpr.database.tables import deletion_requests, runs
 from forge_gdpr.lifecycle import CRASHED, FINAL, Event, Outcome, Reason, Status, after
 from forge_gdpr.queue.cells import cell, readable, whole
 from forge_gdpr.queue.holds import unbound
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import date, datetime
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
     from forge_gdpr.queue.backlog import Due
 
@@ -227,8 +227,17 @@ def _row(end: End, now: datetime) -> dict[str, Any]:
     }
 
 
+def lives(now: datetime) -> ColumnElement[bool]:
+    """Return the condition that a run's lease holds; who can't be read has none. Never null."""
+    return and_(readable(runs.c.lease_expires_at), runs.c.lease_expires_at > now)
+
+
 def expired(connection: Connection, *, now: datetime, most: int) -> list[Claimed]:
-    """Return requests whose claim has outlived its run, and lock them."""
+    """Return requests whose claim has outlived its run, and lock them.
+
+    A run renews its own lease with each write, so no claim is good for longer than that.
+    """
+    alive = exists().where(runs.c.id == _C.claimed_by, runs.c.closed_at.is_(None), lives(now))
     rows = connection.execute(
         select(*_CLAIMED_COLUMNS)
         .where(
@@ -239,6 +248,7 @@ def expired(connection: Connection, *, now: datetime, most: int) -> list[Claimed
                 _C.claim_expires_at.is_(None),
                 _C.claim_expires_at <= now,
                 not_(readable(_C.claim_expires_at)),
+                not_(alive),
             ),
         )
         .order_by(_C.id)

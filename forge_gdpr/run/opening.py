@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, not_, select, update
 
 from forge_gdpr.audit.checkpoints import sign, tree_of
 from forge_gdpr.audit.events import Ended, Entry, EventName
@@ -126,7 +126,7 @@ def repair(recorder: Recorder, *, goes_on: Callable[[], bool] = lambda: True) ->
     def close(connection: Connection) -> None:
         dead = connection.execute(
             select(runs.c.id)
-            .where(runs.c.closed_at.is_(None), runs.c.lease_expires_at <= recorder.clock.now())
+            .where(runs.c.closed_at.is_(None), not_(claims.lives(recorder.clock.now())))
             .order_by(runs.c.id)
             .with_for_update(skip_locked=True)
         ).scalars()

@@ -10,6 +10,7 @@ from sqlalchemy import exists, select
 
 from forge_gdpr.database.tables import deletion_requests, runs
 from forge_gdpr.lifecycle import Status
+from forge_gdpr.queue.cells import readable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +61,10 @@ def held_leases(connection: Connection, *, besides: str) -> dict[str, datetime]:
     )
     rows = connection.execute(
         select(runs.c.id, runs.c.lease_expires_at).where(
-            runs.c.id != besides, runs.c.closed_at.is_(None), held
+            runs.c.id != besides,
+            runs.c.closed_at.is_(None),
+            readable(runs.c.lease_expires_at),  # else it is over: see `opening.repair`
+            held,
         )
     ).all()
     return {row.id: row.lease_expires_at for row in rows}

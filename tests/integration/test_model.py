@@ -485,7 +485,11 @@ class Nights(RuleBasedStateMachine):
     def repaired(self, run: Run) -> None:
         for request_id, row in self.model.items():
             expires_at = row["claim_expires_at"]
-            dead = expires_at is None or expires_at <= self.now
+            alive = any(
+                other.id == row["claimed_by"] and not other.closed and other.lease > self.now
+                for other in self.runs
+            )
+            dead = not alive or expires_at is None or expires_at <= self.now
             if row["status"] == "running" and row["subject"] and dead:
                 self.crashed(run, request_id, row)
         for other in self.runs:

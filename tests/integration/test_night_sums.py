@@ -88,14 +88,18 @@ def test_what_others_have_and_what_waits_is_said(engine: Engine, sandbox: Sandbo
         {"forge_user_id": USERS[2]},
         {"forge_user_id": USERS[3]},
     )
+    far = "'2999-01-01 00:00:00.000000'"
     with writing(engine) as connection:
+        connection.exec_driver_sql(
+            f"INSERT INTO runs (id, opened_at, lease_expires_at) VALUES ('another', {far}, {far})"
+        )
         connection.exec_driver_sql(
             "UPDATE deletion_requests SET status = 'running', claimed_by = 'another',"
             " subject = 'v1:00000000:0', due_on = '2999-01-01',"
             " claim_expires_at = '2999-01-01 00:00:00.000000' WHERE id = 4"
         )
     limits = Limits(max_due=99, cool_off_days=0, approved_only=True)
-    summary = night(engine, sandbox.url, limits=limits)
+    summary = night(engine, sandbox.url, limits=limits, order={"lease_s": 1.0})
     assert places(summary) == {"done": 1, "in_other_runs": 1, "waiting": 2}
     assert summary.sums.until is not None
     assert summary.sums.until.astimezone(UTC) == FAR

@@ -154,3 +154,31 @@ def test_nobody_is_called_for_while_the_run_stands_still_beyond_its_lease(
 def test_a_lease_goes_on_while_the_machine_sleeps() -> None:
     asleep = time.clock_gettime(time.CLOCK_BOOTTIME)
     assert asleep <= wiring.monotonic() <= asleep + 10
+
+
+FAR = "9999-12-31 00:00:00.000000"
+NOBODYS = {
+    "a lease without end": "UPDATE runs SET lease_expires_at = 'infinity'",
+    "a lease after Python's years": "UPDATE runs SET lease_expires_at = '10000-01-01'",
+    "a lease long ago": "UPDATE runs SET lease_expires_at = '2020-01-01 00:00:00.000000'",
+    "a closed run": "UPDATE runs SET closed_at = opened_at",
+    "no run": "UPDATE deletion_requests SET claimed_by = NULL",
+    "a run that never was": "UPDATE deletion_requests SET claimed_by = 'nobody'",
+}
+
+
+@pytest.mark.parametrize("change", NOBODYS.values(), ids=NOBODYS)
+def test_a_claim_lives_no_longer_than_its_run(
+    engine: Engine, sandbox: Sandbox, change: str
+) -> None:
+    held, _free = insert(engine, *({"forge_user_id": user.id} for user in sandbox.users[:2]))
+    another_run_holds(engine, [held])
+    with writing(engine) as connection:
+        connection.exec_driver_sql(change)
+        connection.exec_driver_sql(
+            f"UPDATE deletion_requests SET claim_expires_at = '{FAR}', subject = 'v1:0a:0b'"
+            f" WHERE id = {held}"
+        )
+    summary = night(engine, sandbox.url)
+    assert (summary.exit_code, summary.recovered, summary.elapsed_s < 10) == (0, 1, True)
+    assert fetch(engine, "SELECT status FROM deletion_requests") == ["done", "done"]
