@@ -55,6 +55,11 @@ def parsed_url(database_url: str) -> URL:
             "FORGE_GDPR_DATABASE_URL names a SQLite database in memory, which is gone with the"
             " process: write sqlite:///path/to/file.db"
         )
+    if url.get_backend_name() == "sqlite" and (url.query or "\0" in (url.database or "")):
+        raise ConfigurationError(
+            "FORGE_GDPR_DATABASE_URL has arguments, or a character that no path has: write"
+            " sqlite:///path/to/file.db and nothing behind it"
+        )
     return url
 
 

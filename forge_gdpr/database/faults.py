@@ -56,6 +56,10 @@ _STATES: Final[Mapping[str, str]] = {
     " pg_stat_activity, then run again",
     "25006": "only reads, as a standby does, or one with default_transaction_read_only: {words}:"
     " connect to the primary (?target_session_attrs=read-write), then run again",
+    "3F000": "has no schema to make tables in: {words}: set a search_path that is there, for the"
+    " login or with ?search_path= in FORGE_GDPR_DATABASE_URL, then run again",
+    "42P07": "has another program's table of the same name: {words}: name a database or schema of"
+    " its own in FORGE_GDPR_DATABASE_URL, then run again",
     "25P03": "ended a transaction that stood still for too long: {words}: look why this machine was"
     " busy, then run again",
     "40001": "asks to do a transaction again: {words}: run again",

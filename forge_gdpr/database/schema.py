@@ -60,6 +60,7 @@ def upgrade(engine: Engine) -> str | None:
         DatabaseError: it can't be reached or written.
     """
     from alembic import command  # noqa: PLC0415  # 586 ms, and only `db upgrade` needs it
+    from alembic.util import CommandError  # noqa: PLC0415
 
     with reading(engine) as connection:
         found = current(connection)
@@ -69,8 +70,15 @@ def upgrade(engine: Engine) -> str | None:
         raise _too_new(found)
     if engine.dialect.name == "sqlite":
         _use_write_ahead_log(engine)
-    with writing(engine) as connection:
-        command.upgrade(_config(connection), "head")
+    try:
+        with writing(engine) as connection:
+            command.upgrade(_config(connection), "head")
+    except CommandError:
+        raise ConfigurationError(
+            f"the database's table {VERSION_TABLE} names the revision {found!r}, which this program"
+            " never had: restore it from a backup, or name another database in"
+            " FORGE_GDPR_DATABASE_URL"
+        ) from None
     return found
 
 

@@ -265,6 +265,8 @@ def test_a_sqlite_writer_is_safe_and_takes_the_lock_at_once(migrated_sqlite: Pat
         ("40001", "do a transaction again"),
         ("25P03", "stood still for too long"),
         ("53100", "make room on its server"),
+        ("3F000", "set a search_path"),
+        ("42P07", "another program's table"),
         ("42P01", "see its server's log"),
         ("XX000", "see its server's log"),
     ],
@@ -335,3 +337,17 @@ def test_a_failed_transaction_leaves_nothing(engine: Engine) -> None:
         append_main(connection, [Entry(event=EventName.RUN_OPENED)], at=now(connection))
         raise SQLAlchemyError
     assert fetch(engine, "SELECT count(*) FROM audit_events") == [0]
+
+
+@pytest.mark.parametrize("end", ["?timeout=abc", "?mode=ro", "?uri=true", "%00"])
+def test_a_sqlite_url_is_a_path_and_nothing_else(tmp_path: Path, end: str) -> None:
+    with pytest.raises(ConfigurationError, match="nothing behind it"):
+        engine_of(f"sqlite:///{tmp_path / 'x.db'}{end}", create=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_revision_that_never_was_is_no_bug(engine: Engine) -> None:
+    with writing(engine) as connection:
+        connection.exec_driver_sql("UPDATE forge_gdpr_version SET version_num = '000'")
+    with pytest.raises(ConfigurationError, match="names the revision '000'"):
+        schema.upgrade(engine)

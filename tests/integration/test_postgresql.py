@@ -37,6 +37,19 @@ def with_query(database_url: str, **arguments: str) -> str:
     return make_url(database_url).update_query_dict(arguments).render_as_string()
 
 
+@pytest.mark.parametrize("style", ["German", "SQL, DMY", "Postgres, MDY"])
+def test_the_servers_style_of_dates_plays_no_part(
+    database_url: str, engine: Engine, sandbox: Sandbox, style: str
+) -> None:
+    name = engine.url.database
+    insert(engine, {"forge_user_id": sandbox.users[0].id})
+    administer(engine, f"ALTER DATABASE {name} SET DateStyle = '{style}'")
+    fresh = engine_of(database_url)
+    assert night(fresh, sandbox.url).exit_code == ExitCode.OK
+    assert fetch(fresh, "SELECT status FROM deletion_requests") == ["done"]
+    fresh.dispose()
+
+
 @pytest.fixture
 def hurried(engine: Engine) -> Engine:
     """The engine, with a patience of a moment for each wait."""
