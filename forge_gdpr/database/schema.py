@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import inspect
+from sqlalchemy.exc import DBAPIError
 
 import forge_gdpr
-from forge_gdpr.database.engine import reading, writing
+from forge_gdpr.database.engine import BUSY_TIMEOUT_MS, reading, writing
+from forge_gdpr.database.faults import explained
 from forge_gdpr.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -168,6 +171,9 @@ def _use_write_ahead_log(engine: Engine) -> None:
     raw = engine.raw_connection()
     try:
         raw.cursor().execute("PRAGMA journal_mode = WAL")
+    except sqlite3.Error as error:  # the raw connection's own, which nobody has explained
+        fault = DBAPIError("PRAGMA", None, error)
+        raise explained(engine.url, fault, busy_s=BUSY_TIMEOUT_MS // 1000) from None
     finally:
         raw.close()
 

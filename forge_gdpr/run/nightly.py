@@ -440,6 +440,9 @@ class _Night:
 
     def _submit(self, ready: list[Job], pool: Pool[Job, _Finished]) -> None:
         """Hand out jobs, but not of requests that were put on hold since they were claimed."""
+        if self._is_late:
+            self._inbox.keep([Attempt(claimed=job.claimed, result=NOT_CALLED) for job in ready])
+            ready.clear()
         if not ready or pool.outstanding > self._low_water:
             return
         jobs = ready[: 2 * self._low_water]
@@ -468,9 +471,12 @@ class _Night:
         """See to what comes from outside: a signal, the time, a halt."""
         if self._around.stop.signal is not None:
             self._gate.halt(Halt.SIGNAL)
-        late = self._clock.elapsed_s() >= self._order.max_runtime_s
-        self._stopping = self._stopping or late or self._gate.halted
+        self._stopping = self._stopping or self._is_late or self._gate.halted
         self._report_progress()
+
+    @property
+    def _is_late(self) -> bool:
+        return self._clock.elapsed_s() >= self._order.max_runtime_s
 
     def _report_progress(self) -> None:
         done = self._tally.ends.total

@@ -112,6 +112,16 @@ def remount(folder: Path, options: str) -> None:
     subprocess.run([mount, "-o", f"remount,{options}", folder], check=True)
 
 
+@pytest.mark.parametrize("free", [0, 8192, 40_960])
+def test_a_database_on_a_full_disk_is_no_bug(tmp_path: Path, free: int) -> None:
+    with mounted(tmp_path / "full", "size=600k") as folder:
+        rest = shutil.disk_usage(folder).free - free
+        (folder / "filler").write_bytes(bytes(rest))
+        done = at(folder / "requests.db").here("db", "upgrade")
+        assert (done.returncode, done.stderr.count("\n")) == (4, 1), done.stderr
+        assert "df " in done.stderr
+
+
 def test_readers_work_on_a_medium_that_is_read_only(tmp_path: Path, migrated_sqlite: Path) -> None:
     with mounted(tmp_path / "medium", "size=20m") as folder:
         path = folder / "requests.db"

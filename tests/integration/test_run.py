@@ -608,6 +608,19 @@ def test_when_the_time_is_over_nothing_more_is_claimed(engine: Engine, sandbox: 
     whole(engine)
 
 
+def test_when_the_time_is_over_what_was_claimed_and_not_begun_is_given_back(
+    engine: Engine, sandbox: Sandbox
+) -> None:
+    insert(engine, *({"forge_user_id": user.id} for user in sandbox.users))
+    summary = night(
+        engine, sandbox.url, pace=Pace(rate=10.0), order={"concurrency": 1, "max_runtime_s": 1.0}
+    )
+    assert (summary.exit_code, summary.left) == (0, len(sandbox.users))
+    assert 0 < summary.done < 20
+    assert summary.done + summary.sums.given_back == 30
+    whole(engine)
+
+
 def test_a_signal_gives_back_what_was_not_sent(engine: Engine, sandbox: Sandbox) -> None:
     insert(engine, *({"forge_user_id": generated_user(n).id} for n in range(20)))
     sandbox.script(Fault(kind=FaultKind.SLOW, delay_s=0.1, count=None))
