@@ -259,7 +259,7 @@ class Settings(BaseSettings):
     @classmethod
     def _api_key_fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
         text = "" if value is None else value.get_secret_value()
-        if text.lower().startswith("bearer "):
+        if text.lower().split(" ")[0] == "bearer":
             raise ValueError("begins with 'Bearer ', which is added to it: write the key alone")
         if " " in text or not text.isascii():
             raise ValueError("has a blank or a letter beyond ASCII in it, which no key has")
@@ -311,9 +311,13 @@ def _read(path: Path, subject: str, *, private: bool = False) -> str:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
             read_only = bool(os.fstatvfs(file.fileno()).f_flag & os.ST_RDONLY)
-            raw = file.read(_LONGEST_SECRET_BYTES)
+            raw = file.read(_LONGEST_SECRET_BYTES + 1)
     except OSError as error:
         raise ConfigurationError(f"{subject} {_unreadable(error, path)}") from None
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISFIFO(status.st_mode)):
+        raise ConfigurationError(f"{subject} is no file but a device")
+    if len(raw) > _LONGEST_SECRET_BYTES:
+        raise ConfigurationError(f"{subject} is too long for a secret")
     if private:
         fault = exposed(
             path, mode=status.st_mode, owner=status.st_uid, user=os.geteuid(), read_only=read_only

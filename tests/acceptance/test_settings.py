@@ -473,3 +473,23 @@ def test_a_shell_reads_the_template_as_it_is_meant(tmp_path: Path) -> None:
             option = next(o for o in options.OPTIONS if o.variable == row["name"])
             if not option.secret:
                 assert row["value"] == option.default
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/zero"])
+def test_a_device_is_no_secret(tmp_path: Path, path: str) -> None:
+    done = make_program(tmp_path, FORGE_GDPR_API_KEY_FILE=path).here("users", "list")
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert f"names {path}, which is no file but a device" in done.stderr
+
+
+def test_a_secret_is_never_cut(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text(KEY + " " * 2**20 + "x")
+    file.chmod(0o600)
+    done = make_program(tmp_path, FORGE_GDPR_API_KEY_FILE=str(file)).here("users", "list")
+    assert (done.returncode, "too long for a secret" in done.stderr) == (3, True)
+
+
+def test_a_scheme_is_no_key(tmp_path: Path) -> None:
+    done = make_program(tmp_path, FORGE_GDPR_API_KEY="Bearer ").here("users", "list")
+    assert (done.returncode, "begins with 'Bearer '" in done.stderr) == (3, True)
