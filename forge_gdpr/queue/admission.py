@@ -6,13 +6,14 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, false, func, not_, or_, select, true, update
+from sqlalchemy import and_, bindparam, not_, or_, select, true, update
 
 from forge_gdpr.chain import written_time
 from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.lifecycle import FINAL, Reason, Status
 from forge_gdpr.pseudonyms import aliases, subject_of
-from forge_gdpr.queue.cells import cell, readable, whole
+from forge_gdpr.queue.cells import cell, whole
+from forge_gdpr.queue.claims import holds
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -153,12 +154,7 @@ def set_aside(
         most: at most so many.
         among: only those; None: all.
     """
-    is_claimed = and_(
-        _C.status == Status.RUNNING,
-        _C.subject.is_not(None),
-        readable(_C.claim_expires_at),
-        func.coalesce(_C.claim_expires_at > now, false()),
-    )
+    is_claimed = and_(_C.status == Status.RUNNING, _C.subject.is_not(None), holds(now))
     rests = and_(_C.status.in_((Status.REVIEW, Status.HELD)), _C.subject.is_not(None))
     is_lost = and_(_C.subject.is_not(None), _C.status.not_in(list(Status)))
     rows = connection.execute(

@@ -232,24 +232,25 @@ def lives(now: datetime) -> ColumnElement[bool]:
     return and_(readable(runs.c.lease_expires_at), runs.c.lease_expires_at > now)
 
 
-def expired(connection: Connection, *, now: datetime, most: int) -> list[Claimed]:
-    """Return requests whose claim has outlived its run, and lock them.
+def holds(now: datetime) -> ColumnElement[bool]:
+    """Return the condition that the claim of a running request is good. Never null.
 
     A run renews its own lease with each write, so no claim is good for longer than that.
     """
     alive = exists().where(runs.c.id == _C.claimed_by, runs.c.closed_at.is_(None), lives(now))
+    is_over = or_(_C.claim_expires_at.is_(None), _C.claim_expires_at <= now)
+    return and_(readable(_C.claim_expires_at), not_(is_over), alive)
+
+
+def expired(connection: Connection, *, now: datetime, most: int) -> list[Claimed]:
+    """Return requests whose claim has outlived its run, and lock them."""
     rows = connection.execute(
         select(*_CLAIMED_COLUMNS)
         .where(
             _C.status == Status.RUNNING,
             _C.subject.is_not(None),
             whole(),
-            or_(
-                _C.claim_expires_at.is_(None),
-                _C.claim_expires_at <= now,
-                not_(readable(_C.claim_expires_at)),
-                not_(alive),
-            ),
+            not_(holds(now)),
         )
         .order_by(_C.id)
         .limit(most)

@@ -182,3 +182,20 @@ def test_a_claim_lives_no_longer_than_its_run(
     summary = night(engine, sandbox.url)
     assert (summary.exit_code, summary.recovered, summary.elapsed_s < 10) == (0, 1, True)
     assert fetch(engine, "SELECT status FROM deletion_requests") == ["done", "done"]
+
+
+@pytest.mark.parametrize("change", NOBODYS.values(), ids=NOBODYS)
+def test_what_cannot_be_read_and_nobody_holds_is_set_aside(
+    engine: Engine, sandbox: Sandbox, change: str
+) -> None:
+    held, _free = insert(engine, *({"forge_user_id": user.id} for user in sandbox.users[:2]))
+    another_run_holds(engine, [held])  # with a pseudonym that is none
+    with writing(engine) as connection:
+        connection.exec_driver_sql(change)
+        connection.exec_driver_sql(
+            f"UPDATE deletion_requests SET claim_expires_at = '{FAR}' WHERE id = {held}"
+        )
+    summary = night(engine, sandbox.url)
+    assert (summary.exit_code, summary.set_aside) == (ExitCode.NEEDS_REVIEW, 1)
+    rows = fetch(engine, "SELECT status, status_reason FROM deletion_requests ORDER BY id")
+    assert rows == [("review", "unreadable"), ("done", None)]
