@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from forge_gdpr.database.files import login_name
+from forge_gdpr.database.files import process_login
 from forge_gdpr.errors import (
     ConfigurationError,
     DatabaseAwayError,
@@ -97,8 +97,7 @@ def shown_url(url: URL) -> str:
     Nothing else: a password may be in the arguments, too, and a user's name says nothing here.
     """
     if url.get_backend_name() == "sqlite":
-        path = unquote((url.database or "").removeprefix("file:"))
-        return f"sqlite:///{path}"
+        return f"sqlite:///{_file(url)}"
     place = {name: url.query[name] for name in ("host", "port") if name in url.query}
     plain = URL.create(
         "postgresql", host=url.host, port=url.port, database=url.database, query=place
@@ -155,11 +154,15 @@ def _is_lost(error: SQLAlchemyError, state: str) -> bool:
     return lost or state.startswith(_LOST_STATES)
 
 
+def _file(url: URL) -> str:
+    return unquote((url.database or "").removeprefix("file:"))
+
+
 def _of_file(url: URL) -> dict[str, str]:
     """Return whose file a SQLite database is to be, and where it lies."""
-    path = Path(unquote((url.database or "").removeprefix("file:")))
+    path = Path(_file(url))
     return {
-        "login": login_name(),
+        "login": process_login(),
         "folder": quote(str(path.parent)),
         "files": f"{quote(str(path))}*",
     }

@@ -20,7 +20,7 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM})
 
 
-def login_name() -> str:
+def process_login() -> str:
     """Return the name of the login that this process runs as, or its number."""
     uid = os.geteuid()
     try:
@@ -84,8 +84,8 @@ def fault(path: Path, error: OSError) -> ForgeGdprError:
         )
     if error.errno in _FORBIDDEN:
         return DatabaseError(
-            f"the database {path} can't be written by the login {login_name()}: run"
-            f" 'chown {login_name()} {folder} {quote(str(path))}*' as root"
+            f"the database {path} can't be written by the login {process_login()}: run"
+            f" 'chown {process_login()} {folder} {quote(str(path))}*' as root"
         )
     if error.errno == errno.EROFS:
         return DatabaseError(

@@ -21,7 +21,7 @@ from forge_gdpr.outcomes import fate_of
 from forge_gdpr.pseudonyms import Kind
 from forge_gdpr.queue import listing
 from forge_gdpr.queue.admission import UNREADABLE
-from forge_gdpr.queue.cells import NEEDED, cell, faults
+from forge_gdpr.queue.cells import cell, faults, unreadable
 from forge_gdpr.queue.holds import of_same_person
 from forge_gdpr.queue.listing import Listed
 
@@ -141,7 +141,7 @@ def facts_of(connection: Connection, request_id: int) -> Facts:
         held_by=of_same_person(connection, [row.id], [Status.HELD])
         if row.status == Status.PENDING
         else (),
-        unreadable=[name for name in NEEDED if row._mapping[f"no_{name}"]],  # noqa: SLF001  # public
+        unreadable=unreadable(row),
     )
 
 

@@ -17,7 +17,7 @@ from forge_gdpr.errors import InvalidInputError, NotFoundError
 from forge_gdpr.lifecycle import FINAL, Event, Status, after
 from forge_gdpr.pseudonyms import aliases, subject_of
 from forge_gdpr.queue.admission import UNREADABLE, admit, public_reference, set_aside
-from forge_gdpr.queue.cells import NEEDED, cell, faults
+from forge_gdpr.queue.cells import cell, faults, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,7 +185,7 @@ def _filled(row: Row[Any], key: SubjectKey, legal: LegalClock, now: datetime) ->
         attempts=row.attempts or 0,
         created_by=row.created_by,
         is_extended=row.is_extended,
-        unreadable=[name for name in NEEDED if row._mapping[f"no_{name}"]],  # noqa: SLF001  # public
+        unreadable=unreadable(row),
     )
 
 

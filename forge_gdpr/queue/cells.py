@@ -16,7 +16,7 @@ from sqlalchemy.types import Boolean
 from forge_gdpr.database.tables import UtcDateTime, deletion_requests
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, SQLColumnExpression
+    from sqlalchemy import ColumnElement, Row, SQLColumnExpression
     from sqlalchemy.sql.compiler import SQLCompiler
 
 _C: Final = deletion_requests.c
@@ -79,6 +79,11 @@ def whole() -> ColumnElement[bool]:
 def faults() -> list[ColumnElement[bool]]:
     """Return, for each column that a run needs, whether it can't be read; as ``no_<column>``."""
     return [not_(_usable(name)).label(f"no_{name}") for name in NEEDED]
+
+
+def unreadable(row: Row[Any]) -> list[str]:
+    """Return the columns that a run needs and that can't be read, of a row with its `faults`."""
+    return [name for name in NEEDED if row._mapping[f"no_{name}"]]  # noqa: SLF001  # public
 
 
 def _usable(name: str) -> ColumnElement[bool]:

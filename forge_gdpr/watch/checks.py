@@ -17,7 +17,7 @@ from forge_gdpr.database import schema
 from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.engine import reading, writing
 from forge_gdpr.database.faults import shown_url
-from forge_gdpr.database.files import login_name
+from forge_gdpr.database.files import process_login
 from forge_gdpr.database.tables import audit_events, deletion_requests, runs
 from forge_gdpr.errors import ExitCode, ForgeGdprError
 from forge_gdpr.identifiers import email_fault, user_id_fault
@@ -119,7 +119,9 @@ def owners(database_file: Path) -> Finding:
     shut = [path for path in (*paths, database_file.parent) if not os.access(path, os.W_OK)]
     if shut:
         names = " ".join(str(path) for path in shut)
-        said = f"{names} can't be written by {login_name()}: run 'chown {login_name()} {names}'"
+        said = (
+            f"{names} can't be written by {process_login()}: run 'chown {process_login()} {names}'"
+        )
         return failure("owners", f"{said} as root", ExitCode.DATABASE)
     return Finding(name="owners", said="this login may write the database's files")
 
