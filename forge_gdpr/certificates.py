@@ -260,11 +260,15 @@ def _request(events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     ids = {said.get("request_id") for said in events}
     if first is None or len(ids) != 1:
         raise InvalidCertificateError("its events are not those of one request")
+    # A row that was corrected names somebody else since: its end says whom.
+    is_corrected = any("former" in said for said in events)
+    naming = [said for said in events if not is_corrected or said.get("event") in _ENDINGS]
+    subject = naming[-1].get("subject") if is_corrected and naming else first.get("subject")
     return {
         "id": first["request_id"],
         "reference": first.get("reference"),
-        "subject": first.get("subject"),
-        "also": sorted({one for said in events for one in said.get("also", ())}),
+        "subject": subject,
+        "also": sorted({one for said in naming for one in said.get("also", ())}),
         "regime": first.get("regime"),
         "received_at": first.get("received_at"),
         "due_on": first.get("due_on"),

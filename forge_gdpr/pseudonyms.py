@@ -5,9 +5,12 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from forge_gdpr.identifiers import email_spellings, user_id_spellings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SHORTEST_KEY_BYTES: Final = 32
 
@@ -122,11 +125,51 @@ def subject_of(key: SubjectKey, *, request_id: int, user_id: str | None, email: 
     return known[0] if known else key.subject(Kind.REQUEST, str(request_id))
 
 
+def named_by(
+    keys: Iterable[SubjectKey],
+    subject: str,
+    *,
+    request_id: int,
+    user_id: str | None,
+    email: str | None,
+) -> Kind | None:
+    """Return by what a pseudonym names the person of a request; None: it is somebody else's.
+
+    So it is seen that a row was corrected since it was admitted. Whose user id was found by the
+    e-mail is still named by the e-mail.
+
+    Args:
+        keys: every live one.
+        subject: what the request was admitted under.
+        request_id: the number of the request.
+        user_id: as the row has it now.
+        email: likewise.
+    """
+    names: list[tuple[Kind, str]] = []
+    if user_id is not None:
+        names.append((Kind.USER_ID, user_id))
+    if email is not None and email.strip():
+        names.append((Kind.EMAIL, email))
+    if not names:
+        names.append((Kind.REQUEST, str(request_id)))
+    keys = tuple(keys)
+    for kind, name in names:
+        if any(subject in pseudonyms(key, kind, name) for key in keys):
+            return kind
+    return None
+
+
 def aliases(key: SubjectKey, subject: str, *, user_id: str | None, email: str | None) -> list[str]:
-    """Return the person's other pseudonyms, so that a question by e-mail finds one asked by id."""
-    if user_id is None or email is None:
-        return []  # a single name has no other
-    return [one for one in _pseudonyms(key, user_id=user_id, email=email) if one != subject]
+    """Return the other pseudonyms by which the person can be asked for.
+
+    So a question by e-mail finds one that was asked by id, a question under the current key one
+    that was admitted under an older key, and a question by id one that had blanks around it.
+    """
+    others = _pseudonyms(key, user_id=user_id, email=email)
+    trimmed = (user_id or "").strip()
+    if trimmed not in {"", user_id}:
+        others.insert(1, pseudonyms(key, Kind.USER_ID, trimmed)[0])
+    return [one for one in others if one != subject]
 
 
 def _pseudonyms(key: SubjectKey, *, user_id: str | None, email: str | None) -> list[str]:

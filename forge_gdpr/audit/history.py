@@ -16,7 +16,7 @@ from forge_gdpr.database.tables import audit_events
 from forge_gdpr.lifecycle import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -44,20 +44,32 @@ class Past:
         return self.started - self.finished
 
 
-def pasts(connection: Connection, request_ids: Sequence[int]) -> Mapping[int, Past]:
+def pasts(connection: Connection, subjects: Mapping[int, str]) -> Mapping[int, Past]:
     """Return what the record says of earlier attempts at these requests.
 
     The one that is running now is among the started. An attempt without an end may have
     reached Forge; one that was given back did if it made a call. When an operator lets a request
     be tried again, its crashes are looked into; that it may have reached Forge stays true.
+
+    Args:
+        connection: in a transaction.
+        subjects: whom each request is about. What was tried for somebody else, whom its row named
+            before it was corrected, says nothing about this person.
     """
     found: defaultdict[int, Past] = defaultdict(Past)
     rows = connection.execute(
-        select(audit_events.c.request_id, audit_events.c.event, audit_events.c.body)
-        .where(audit_events.c.request_id.in_(request_ids), audit_events.c.event.in_(_TELLING))
+        select(
+            audit_events.c.request_id,
+            audit_events.c.event,
+            audit_events.c.subject,
+            audit_events.c.body,
+        )
+        .where(audit_events.c.request_id.in_(list(subjects)), audit_events.c.event.in_(_TELLING))
         .order_by(audit_events.c.id)  # a retry was recorded after the crashes it forgives
     )
     for row in rows:
+        if row.subject != subjects[row.request_id or 0]:
+            continue
         past = found[row.request_id]
         if row.event == EventName.ATTEMPT_STARTED:
             found[row.request_id] = replace(past, started=past.started + 1)

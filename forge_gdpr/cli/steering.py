@@ -170,9 +170,9 @@ def _steer(engine: Engine, settings: Settings, ids: list[int], wish: Wish) -> No
     from forge_gdpr.database.engine import writing
     from forge_gdpr.desk.steering import steer
 
-    key, legal = wiring.subject_key(settings), wiring.legal_clock(settings)
+    ring, legal = wiring.subject_keys(settings), wiring.legal_clock(settings)
     with writing(engine) as connection:
-        steer(connection, ids, wish, key=key, legal=legal)
+        steer(connection, ids, wish, key=ring.current, legal=legal, keys=ring.keys)
 
 
 STEERING = [_command(name) for name in ACTIONS]

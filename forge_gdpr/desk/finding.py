@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +28,7 @@ from forge_gdpr.queue.holds import of_same_person
 from forge_gdpr.queue.listing import Listed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from sqlalchemy import ColumnElement, Connection
 
@@ -52,6 +54,10 @@ _FACTS: Final = select(
     ),
     *faults(),
 )
+#: The events that say whom a request is about.
+_NAMING: Final = (EventName.REQUEST_ADMITTED, *ENDS)
+#: Requests that are read at a time; far below SQLite's limit of parameters.
+_PAGE: Final = 500
 #: Where the events that end a request leave it.
 _STATUSES: Final[Mapping[str, str]] = {
     EventName.REQUEST_CLOSED: Status.DONE,
@@ -65,29 +71,69 @@ def of_person(
 ) -> list[int]:
     """Return the ids of a person's requests: by what is in the row, else by pseudonym.
 
-    A pseudonym that is not the request's own stands in the bodies of its admission and closing,
+    A pseudonym that is not the request's own stands in the bodies of its admission and its end,
     which are read one by one: a question by e-mail takes seconds on a large record. An address
     that was forgotten is found as it was spelled then, or in lower case, and an IDN in both forms.
+
+    Of a request that has ended the record alone says whom it was about, and of one whose row was
+    corrected whom it is about since: who was named before is not among its people any more.
     """
     if user_id is not None:
         known = _has_user_id(user_id)
-        pseudonyms = keys.subjects(Kind.USER_ID, user_id)
+        pseudonyms = set(keys.subjects(Kind.USER_ID, user_id))
     else:
         spellings = email_spellings(email or "")
         known = func.lower(func.trim(_C.email)).in_([text.lower() for text in spellings])
-        pseudonyms = [
+        pseudonyms = {
             pseudonym
             for text in {email or "", *(spelling.lower() for spelling in spellings)}
             for pseudonym in keys.subjects(Kind.EMAIL, text)
-        ]
+        }
     rows = connection.execute(select(_C.id).where(or_(known, _C.subject.in_(pseudonyms)))).scalars()
     told = connection.execute(
         select(_E.request_id).where(
-            _E.event.in_((EventName.REQUEST_ADMITTED, EventName.REQUEST_CLOSED)),
+            _E.event.in_(_NAMING),
             or_(*(_E.body.contains(pseudonym) for pseudonym in pseudonyms)),
         )
     ).scalars()
-    return sorted({*rows, *(one for one in told if one is not None)})
+    named_in_row = set(rows)
+    candidates = {*named_in_row, *(one for one in told if one is not None)}
+    people = _people(connection, candidates)
+    return sorted(
+        request_id
+        for request_id in candidates
+        if not pseudonyms.isdisjoint(people[request_id].subjects)
+        or (request_id in named_in_row and not people[request_id].has_ended)
+    )
+
+
+@dataclass(slots=True)
+class _People:
+    """Whom a request is about, as the record has it."""
+
+    subjects: set[str] = field(default_factory=set)
+    has_ended: bool = False
+
+    def note(self, body: Mapping[str, Any]) -> None:
+        """Take one of its events, in their order; one that corrects it makes up for the others."""
+        if "former" in body:
+            self.subjects.clear()
+        self.subjects |= {body.get("subject", ""), *body.get("also", ())}
+        self.has_ended = self.has_ended or body["event"] in ENDS
+
+
+def _people(connection: Connection, request_ids: Collection[int]) -> Mapping[int, _People]:
+    people: defaultdict[int, _People] = defaultdict(_People)
+    ids = sorted(request_ids)
+    for start in range(0, len(ids), _PAGE):
+        rows = connection.execute(
+            select(_E.request_id, _E.body)
+            .where(_E.request_id.in_(ids[start : start + _PAGE]), _E.event.in_(_NAMING))
+            .order_by(_E.id)
+        )
+        for row in rows:
+            people[row.request_id or 0].note(json.loads(row.body))
+    return people
 
 
 def of_reference(connection: Connection, reference: str) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select, update
@@ -15,8 +15,8 @@ from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.desk.actions import ACTIONS, Standing, objection
 from forge_gdpr.errors import InvalidInputError, NotFoundError
 from forge_gdpr.lifecycle import FINAL, Event, Status, after
-from forge_gdpr.pseudonyms import aliases, subject_of
-from forge_gdpr.queue.admission import UNREADABLE, admit, public_reference, set_aside
+from forge_gdpr.pseudonyms import aliases, named_by, subject_of
+from forge_gdpr.queue.admission import UNREADABLE, admit, public_reference, readmit, set_aside
 from forge_gdpr.queue.cells import cell, faults, unreadable
 
 if TYPE_CHECKING:
@@ -61,6 +61,19 @@ class _Steered:
     is_extended: bool
     unreadable: Sequence[str]
 
+    def is_corrected(self, keys: Sequence[SubjectKey]) -> bool:
+        """Say whether the row names somebody else than was admitted; can't be read: no."""
+        return not self.unreadable and (
+            named_by(
+                keys,
+                self.subject,
+                request_id=self.id,
+                user_id=self.forge_user_id,
+                email=self.email,
+            )
+            is None
+        )
+
 
 _STEERED: Final = select(
     _C.id,
@@ -92,8 +105,12 @@ def steer(
     *,
     key: SubjectKey,
     legal: LegalClock,
+    keys: Sequence[SubjectKey] = (),
 ) -> None:
     """Do it to all of these requests, each on record, or to none of them.
+
+    One whose row was corrected since it was admitted is admitted again first: what is done is done
+    to the person whom it names now.
 
     Args:
         connection: in a writing transaction, which is the unit.
@@ -101,6 +118,7 @@ def steer(
         wish: what is to be done.
         key: for the pseudonyms of requests that nobody has seen yet.
         legal: for the dates.
+        keys: the other ones that are live.
 
     Raises:
         NotFoundError: one does not exist.
@@ -116,6 +134,9 @@ def steer(
                 connection, key=key, legal=legal, now=now, most=len(page), among=_C.id.in_(page)
             )
         ]
+        rows = _locked(connection, page, wish, key=key, legal=legal, now=now)
+        corrected = [row.id for row in rows if row.is_corrected((*keys, key))]
+        readmitted = readmit(connection, corrected, key=key, legal=legal, now=now)
         entries = [
             Entry(
                 event=EventName.REQUEST_ADMITTED,
@@ -124,9 +145,11 @@ def steer(
                 actor=wish.actor,
                 details=one.facts,
             )
-            for one in seen
+            for one in (*seen, *readmitted)
         ]
-        for row in _locked(connection, page, wish, key=key, legal=legal, now=now):
+        subjects = {one.id: one.subject for one in readmitted}
+        for found in rows:
+            row = replace(found, subject=subjects.get(found.id, found.subject))
             entries.append(_entry(row, wish, key, legal, now))
             connection.execute(
                 update(deletion_requests)

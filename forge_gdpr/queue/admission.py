@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, bindparam, not_, or_, select, true, update
 
 from forge_gdpr.chain import written_time
-from forge_gdpr.database.tables import deletion_requests
+from forge_gdpr.database.tables import audit_events, deletion_requests
 from forge_gdpr.lifecycle import FINAL, Reason, Status
 from forge_gdpr.pseudonyms import aliases, subject_of
 from forge_gdpr.queue.cells import cell, whole
 from forge_gdpr.queue.claims import holds
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import date, datetime
 
     from sqlalchemy import ColumnElement, Connection, Row
@@ -42,6 +43,8 @@ _READ: Final = (
 #: What a run fills in where nothing stands.
 _FILLED_IN: Final = ("subject", "due_on", "alarm_on")
 
+#: The event's name; its enum is in a room beside this one.
+_ADMITTED: Final = "request.admitted"
 #: A part of an id or of an address that is long enough to tell who is meant.
 _TELLING: Final = re.compile(r"\w{6,}")
 
@@ -73,6 +76,7 @@ class Admitted:
     alarm_on: date
     status: str
     status_reason: str | None
+    former: str | None = None  #: the pseudonym of whom it was about until its row was corrected
 
     @property
     def facts(self) -> dict[str, Json]:
@@ -86,6 +90,8 @@ class Admitted:
         }
         if self.also:
             said["also"] = self.also
+        if self.former is not None:
+            said["former"] = self.former
         if self.status_reason is not None:
             said["reason"] = self.status_reason
         return said
@@ -175,7 +181,13 @@ def set_aside(
         .limit(most)
         .with_for_update(skip_locked=True)
     ).all()
-    requests = [_set_aside(row, _admitted(row, key, legal, now)) for row in rows]
+    on_record = _on_record(connection, [row.id for row in rows])
+    requests = [
+        _set_aside(
+            row, _admitted(row, key, legal, now, is_new=(row.id, row.subject) not in on_record)
+        )
+        for row in rows
+    ]
     for row, request in zip(rows, requests, strict=True):
         filled_in = {
             name: getattr(request, name)
@@ -195,6 +207,49 @@ def set_aside(
     return requests
 
 
+def readmit(
+    connection: Connection,
+    request_ids: Collection[int],
+    *,
+    key: SubjectKey,
+    legal: LegalClock,
+    now: datetime,
+) -> list[Admitted]:
+    """Admit requests again whose rows name somebody else by now, and return them by id.
+
+    The legal date stays, for it counts from when the request was received. An approval lapses:
+    it was for somebody else.
+
+    Args:
+        connection: in a writing transaction in which the rows are locked.
+        request_ids: of open requests that can be read.
+        key: for the pseudonyms.
+        legal: for the legal dates of those that have none.
+        now: the database's clock.
+    """
+    if not request_ids:
+        return []
+    rows = connection.execute(
+        select(_C.id, *(cell(name) for name in _READ)).where(_C.id.in_(request_ids)).order_by(_C.id)
+    ).all()
+    on_record = _on_record(connection, request_ids)
+    readmitted = [
+        replace(
+            _admitted(row, key, legal, now, is_new=True),
+            former=row.subject if (row.id, row.subject) in on_record else None,
+            status=Status.PENDING if row.status == Status.RUNNING else row.status,
+        )
+        for row in rows
+    ]
+    for request in readmitted:
+        connection.execute(
+            update(deletion_requests)
+            .where(_C.id == request.id)
+            .values(subject=request.subject, approved_by=None, updated_at=now)
+        )
+    return readmitted
+
+
 def public_reference(
     reference: str | None, *, user_id: str | None, email: str | None
 ) -> str | None:
@@ -210,6 +265,21 @@ def public_reference(
     return None if any(part in reference.casefold() for part in named) else reference
 
 
+def _on_record(
+    connection: Connection, request_ids: Collection[int]
+) -> set[tuple[int | None, str | None]]:
+    """Return under which subjects requests were admitted: the others an application made up.
+
+    It may have written a person into them, so they never get into the record.
+    """
+    rows = connection.execute(
+        select(audit_events.c.request_id, audit_events.c.subject).where(
+            audit_events.c.request_id.in_(request_ids), audit_events.c.event == _ADMITTED
+        )
+    )
+    return {(row.request_id, row.subject) for row in rows}
+
+
 def _set_aside(row: Row[Any], request: Admitted) -> Admitted:
     if row.status == Status.HELD:
         return request
@@ -217,13 +287,16 @@ def _set_aside(row: Row[Any], request: Admitted) -> Admitted:
     return replace(request, status=Status.REVIEW, status_reason=reason)
 
 
-def _admitted(row: Row[Any], key: SubjectKey, legal: LegalClock, now: datetime) -> Admitted:
+def _admitted(
+    row: Row[Any], key: SubjectKey, legal: LegalClock, now: datetime, *, is_new: bool = False
+) -> Admitted:
     known = row.status in set(Status)
     user_id, email = row.forge_user_id, row.email
     regime = UNREADABLE if row.regime is None else row.regime
     received_at = row.received_at or row.created_at or now
     due_on = row.due_on or legal.due_on(regime, received_at)
-    subject = row.subject or subject_of(key, request_id=row.id, user_id=user_id, email=email)
+    subject = None if is_new else row.subject
+    subject = subject or subject_of(key, request_id=row.id, user_id=user_id, email=email)
     return Admitted(
         id=row.id,
         subject=subject,

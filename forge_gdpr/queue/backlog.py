@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, case, false, func, not_, or_, select, true
 
 from forge_gdpr.database.tables import deletion_requests
-from forge_gdpr.identifiers import canonical_user_id
 from forge_gdpr.lifecycle import FINAL, OPEN, Status
-from forge_gdpr.pseudonyms import Kind
+from forge_gdpr.pseudonyms import Kind, named_by
 from forge_gdpr.queue.cells import cell, readable, whole
 from forge_gdpr.queue.holds import unbound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date, datetime
 
     from sqlalchemy import ColumnElement, Connection
@@ -249,7 +248,7 @@ def named_user_ids(connection: Connection, keys: Sequence[SubjectKey], *, most: 
         most: so many requests are read at the most.
     """
     rows = connection.execute(
-        select(_C.forge_user_id, _C.subject)
+        select(_C.id, _C.forge_user_id, _C.subject)
         .where(_C.forge_user_id.is_not(None), readable(_C.forge_user_id), readable(_C.subject))
         .order_by(_C.id.desc())
         .limit(most)
@@ -258,11 +257,9 @@ def named_user_ids(connection: Connection, keys: Sequence[SubjectKey], *, most: 
         row.forge_user_id
         for row in rows
         if row.forge_user_id is not None
-        and (row.subject is None or row.subject in user_id_pseudonyms(row.forge_user_id, keys))
+        and (
+            row.subject is None
+            or named_by(keys, row.subject, request_id=row.id, user_id=row.forge_user_id, email=None)
+            is Kind.USER_ID
+        )
     ]
-
-
-def user_id_pseudonyms(user_id: str, keys: Iterable[SubjectKey]) -> set[str]:
-    """Return the subjects that a request has if its asker named this id."""
-    forms = {user_id, canonical_user_id(user_id)}
-    return {key.subject(Kind.USER_ID, form) for key in keys for form in forms}

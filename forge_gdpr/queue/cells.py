@@ -120,7 +120,7 @@ _SQLITE: Final = {
     " (({c} NOT GLOB '*[^ -~]*' AND length({c}) = length(CAST({c} AS BLOB)))"
     " OR is_utf8(CAST({c} AS BLOB))) ELSE 0 END)",
     "subject": "(typeof({c}) = 'null' OR (typeof({c}) = 'text'"
-    " AND {c} GLOB 'v1:[0-9a-f]*:[0-9a-f]*' AND {c} NOT GLOB '*[^0-9a-fv:]*'"
+    f" AND {{c}} GLOB 'v1:{'[0-9a-f]' * 8}:{'[0-9a-f]' * 64}'"
     " AND length({c}) = length(CAST({c} AS BLOB))))",
 }
 _POSTGRESQL: Final = {
@@ -129,7 +129,7 @@ _POSTGRESQL: Final = {
     " AND {c} < timestamptz '10000-01-01 00:00:00+00'))",
     "date": "({c} IS NULL OR ({c} BETWEEN date '0001-01-01' AND date '9999-12-31'))",
     "text": "true",
-    "subject": "({c} IS NULL OR {c} ~ '^v1:[0-9a-f]+:[0-9a-f]+$')",
+    "subject": "({c} IS NULL OR {c} ~ '^v1:[0-9a-f]{{8}}:[0-9a-f]{{64}}$')",
 }
 
 

@@ -159,6 +159,18 @@ class End:
         return after(Status.RUNNING, self.event)
 
 
+def given_back(claimed: Claimed, *, next_attempt_at: datetime) -> End:
+    """Return the end of a claim after which a request is as it was, for a later run."""
+    return End(
+        id=claimed.id,
+        fence=claimed.fence,
+        event=Event.GIVEN_BACK,
+        reason=claimed.status_reason,
+        attempts=claimed.attempts,
+        next_attempt_at=next_attempt_at,
+    )
+
+
 def fences(connection: Connection, request_ids: Collection[int]) -> Mapping[int, int]:
     """Return the present fence of those of these requests that are claimed, and lock them.
 

@@ -6,14 +6,21 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import structlog
+
 from forge_gdpr.forge.erasure import Erasure
 from forge_gdpr.identity import Directory, IdRules, Later, Settled, Target, identify
 from forge_gdpr.lifecycle import Outcome
+from forge_gdpr.pseudonyms import Kind, named_by
 from forge_gdpr.queue import claims
-from forge_gdpr.queue.backlog import user_id_pseudonyms
+from forge_gdpr.queue.admission import readmit
+from forge_gdpr.run.conclusions import after_this_run
+from forge_gdpr.run.opening import admission_of
 from forge_gdpr.run.recorder import Attempt, Recorder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection
 
     from forge_gdpr.queue.claims import Claimed
@@ -134,9 +141,11 @@ class Claimer:
                 untried=self._untried,
                 crashed=crashed,
             )
-            recorder.append(connection, [recorder.started(one) for one in claimed])
+            count = len(claimed)
             for request in claimed:  # who was given back, and is taken again, counts once
                 recorder.tally.given_back.pop(request.id, None)
+            claimed = self._require_admitted(connection, claimed)
+            recorder.append(connection, [recorder.started(one) for one in claimed])
             jobs, settled, absent = self._identified(claimed)
             claims.note_user_ids(
                 connection,
@@ -144,12 +153,45 @@ class Claimer:
             )
             if settled:
                 recorder.write(connection, settled)
-            return jobs, absent, len(claimed)
+            return jobs, absent, count
 
         jobs, absent, count = recorder.commit(work)
         for attempt in absent:
             self._absences.put(attempt)
         return [_with_user_id(job) for job in jobs], count
+
+    def _require_admitted(
+        self, connection: Connection, claimed: Sequence[Claimed]
+    ) -> list[Claimed]:
+        """Admit those again whose rows name somebody else by now; return who may be called for.
+
+        Where somebody has to approve requests, or has signed a plan, that was for another person:
+        the corrected ones are given back.
+        """
+        recorder, rules = self._recorder, self._recorder.rules
+        corrected = {one.id for one in claimed if self._named_by(one) is None}
+        now = recorder.clock.now()
+        readmitted = readmit(
+            connection, corrected, key=rules.subject_key, legal=rules.legal, now=now
+        )
+        recorder.append(connection, [admission_of(one, rules.run_id) for one in readmitted])
+        for one in readmitted:
+            why = "its row names somebody else since it was admitted"
+            structlog.get_logger().warning("request.admitted", request_id=one.id, why=why)
+        if self._limits.approved_only or self._limits.plan is not None:
+            later = after_this_run(now, recorder.clock.opened_at)
+            back = [
+                claims.given_back(one, next_attempt_at=later)
+                for one in claimed
+                if one.id in corrected
+            ]
+            claims.finish(connection, back, now=now)
+            for end in back:
+                recorder.tally.became[end.status] += 1
+                recorder.tally.given_back[end.id] = True
+            return [one for one in claimed if one.id not in corrected]
+        subjects = {one.id: one.subject for one in readmitted}
+        return [replace(one, subject=subjects.get(one.id, one.subject)) for one in claimed]
 
     def _identified(self, claimed: list[Claimed]) -> tuple[list[Job], list[Attempt], list[Attempt]]:
         """Return whom Forge may be called for, what is settled, and whom Forge's list lacks."""
@@ -162,7 +204,9 @@ class Claimer:
                 user_id=user_id, email=email, directory=self._directory, rules=self._rules
             ):
                 case Target(target_id):
-                    by_email = None if email is None or self._names_id(request) else email
+                    by_email = (
+                        None if email is None or self._named_by(request) is Kind.USER_ID else email
+                    )
                     jobs.append(Job(claimed=request, user_id=target_id, email=by_email))
                 case Settled(Outcome.NOT_FOUND_BY_EMAIL) as end:
                     absent.append(Attempt(claimed=request, result=end, by_email=True))
@@ -173,12 +217,15 @@ class Claimer:
                     settled.append(Attempt(claimed=request, result=back, later=True))
         return jobs, settled, absent
 
-    def _names_id(self, request: Claimed) -> bool:
-        """Say whether its asker named the id; else an earlier run found it by the e-mail."""
-        rules = self._recorder.rules
-        keys = {*rules.account.keys, rules.subject_key}
-        user_id = request.forge_user_id
-        return user_id is not None and request.subject in user_id_pseudonyms(user_id, keys)
+    def _named_by(self, request: Claimed) -> Kind | None:
+        """Return what its asker named: an id that an earlier run found by e-mail is not it."""
+        return named_by(
+            self._recorder.rules.keys,
+            request.subject,
+            request_id=request.id,
+            user_id=request.forge_user_id,
+            email=request.email,
+        )
 
 
 def _with_user_id(job: Job) -> Job:

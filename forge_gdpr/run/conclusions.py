@@ -95,7 +95,7 @@ def conclude(
             event=Event.GIVEN_BACK,
             reason=note or (outcome if outcome in _NOTED else None),
             attempts=claimed.attempts,
-            next_attempt_at=_after_this_run(now, opened_at) if later else None,
+            next_attempt_at=after_this_run(now, opened_at) if later else None,
         )
         return Conclusion(outcome=outcome, ended=Ended.GIVEN_BACK, end=back)
     attempts = claimed.attempts + 1
@@ -106,7 +106,7 @@ def conclude(
         elif outcome is Outcome.TRANSIENT:
             again_at = next_attempt_at(attempts=attempts, now=now, retry_after_s=retry_after_s)
         else:  # accepted: the next run looks, this one does not
-            again_at = _after_this_run(now, opened_at)
+            again_at = after_this_run(now, opened_at)
     end = End(
         id=claimed.id,
         fence=claimed.fence,
@@ -132,10 +132,10 @@ def crashed(
     """
     end = reopened(claimed, crashes=crashes, max_attempts=max_attempts)
     if end.status is Status.PENDING:
-        end = replace(end, next_attempt_at=_after_this_run(now, opened_at))
+        end = replace(end, next_attempt_at=after_this_run(now, opened_at))
     return Conclusion(outcome=None, ended=Ended.CRASHED, end=end)
 
 
-def _after_this_run(now: datetime, opened_at: datetime) -> datetime:
+def after_this_run(now: datetime, opened_at: datetime) -> datetime:
     """Return when a request is due again for the next run, and not for the one of ``opened_at``."""
     return max(now, opened_at + timedelta(milliseconds=1))

@@ -234,7 +234,7 @@ def _page(recorder: Recorder, take: Callable[..., list[Admitted]]) -> list[Admit
             now=recorder.clock.now(),
             most=_PAGE,
         )
-        recorder.append(connection, [_admitted(request, rules.run_id) for request in requests])
+        recorder.append(connection, [admission_of(request, rules.run_id) for request in requests])
         return requests
 
     return recorder.commit(page)
@@ -245,7 +245,7 @@ def _repair_claims(recorder: Recorder) -> int:
 
     def reopen(connection: Connection) -> list[End]:
         expired = claims.expired(connection, now=now, most=_PAGE)
-        known = pasts(connection, [one.id for one in expired])
+        known = pasts(connection, {one.id: one.subject for one in expired})
         ends = []
         for one in expired:
             past = known.get(one.id, Past())
@@ -284,7 +284,8 @@ def _crashed(one: Claimed, end: End, run_id: str) -> Entry:
     )
 
 
-def _admitted(one: Admitted, run_id: str) -> Entry:
+def admission_of(one: Admitted, run_id: str) -> Entry:
+    """Return the event of a request that a run has admitted."""
     return Entry(
         event=EventName.REQUEST_ADMITTED,
         run_id=run_id,

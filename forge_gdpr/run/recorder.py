@@ -19,7 +19,7 @@ from forge_gdpr.database.tables import runs
 from forge_gdpr.errors import DatabaseAwayError, DatabaseError
 from forge_gdpr.forge.erasure import Erasure
 from forge_gdpr.lifecycle import Event, Outcome, Status
-from forge_gdpr.pseudonyms import Kind, aliases, pseudonyms
+from forge_gdpr.pseudonyms import aliases
 from forge_gdpr.queue import claims
 from forge_gdpr.queue.admission import public_reference
 from forge_gdpr.run.conclusions import Conclusion, conclude, crashed, outcome_of
@@ -75,6 +75,11 @@ class Rules:
     account: Account
     settings_digest: str = ""
     signing_key: SigningKey | None = None
+
+    @property
+    def keys(self) -> frozenset[SubjectKey]:
+        """Every live subject key."""
+        return frozenset((*self.account.keys, self.subject_key))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +211,7 @@ class Recorder:
 
     def write(self, connection: Connection, attempts: Sequence[Attempt]) -> None:
         """Write what attempts have ended in, in the caller's transaction."""
-        telling = [a.claimed.id for a in attempts if a.crashed or _is_absent(a)]
+        telling = {a.claimed.id: a.claimed.subject for a in attempts if a.crashed or _is_absent(a)}
         known = pasts(connection, telling) if telling else {}
         fences = claims.fences(connection, {a.claimed.id for a in attempts})
         entries: list[Entry] = []
@@ -251,7 +256,7 @@ class Recorder:
             past = known.get(claimed.id, Past())
             # This attempt is among the unfinished; another one may have reached Forge.
             reached = past.reached or past.unfinished > 1
-            outcome = outcome_of(result, reached_before=reached and self._is_same(claimed))
+            outcome = outcome_of(result, reached_before=reached)
             reason = result.reason
             asked_s = result.retry_after_s
         else:
@@ -267,25 +272,6 @@ class Recorder:
             max_attempts=rules.max_attempts,
             reason=reason,
             retry_after_s=asked_s,
-        )
-
-    def _is_same(self, claimed: Claimed) -> bool:
-        """Say whether the request is still about the person of its earlier attempts.
-
-        Whoever corrects the row since it was admitted means somebody else, for whom nothing was
-        ever sent.
-        """
-        identifiers = (
-            (Kind.USER_ID, claimed.forge_user_id),
-            (Kind.EMAIL, claimed.email),
-            (Kind.REQUEST, str(claimed.id)),
-        )
-        keys = {*self.rules.account.keys, self.rules.subject_key}
-        return any(
-            claimed.subject in pseudonyms(key, kind, identifier)
-            for kind, identifier in identifiers
-            if identifier
-            for key in keys
         )
 
     def _entry(

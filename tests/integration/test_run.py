@@ -695,8 +695,9 @@ def test_an_operator_who_says_try_again_gives_all_crashes_back(
                 steer(connection, [request_id], wish, key=SUBJECT_KEY, legal=LegalClock())
     again, looked_at = ("pending", "crashed"), ("review", "crashed_repeatedly")
     assert becomes == [again, again, looked_at] * 2
+    subject = SUBJECT_KEY.subject(Kind.USER_ID, ADA.id)
     with reading(engine) as connection:
-        (past,) = pasts(connection, [request_id]).values()
+        (past,) = pasts(connection, {request_id: subject}).values()
     assert past == Past(started=6, finished=6, reached=True, crashes=3)
 
 

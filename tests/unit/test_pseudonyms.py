@@ -15,6 +15,7 @@ from forge_gdpr.pseudonyms import (
     SubjectKey,
     aliases,
     key_id_of,
+    named_by,
     pseudonyms,
     subject_of,
 )
@@ -27,6 +28,8 @@ OTHER_KEY = make_subject_key(b"\xff" * 32)
 BY_ID = "v1:7895808a:1eaf4773e8bab3d7553667892c19cd2c089ae3e72a4abbb2f8cb8668a6033476"
 BY_EMAIL = "v1:7895808a:3896c7ccdd72756209a6e5dba5724b7e0246f551d8e88ba057d558daa1060c87"
 BY_REQUEST = "v1:7895808a:c5a963b2266b2982ff2106fcb2bbbcd596ee4cd9e0daed15504e6188ff65d06d"
+OLD_ID = OTHER_KEY.subject(Kind.USER_ID, USER_ID)
+BY_BLANK = KEY.subject(Kind.USER_ID, f"{USER_ID} ")
 BY_SURROGATE = "v1:7895808a:6f78acd006c057b0cb56e4aa99e5aa171afc86e92a09ecbda1cab8f0f4365bc7"
 
 
@@ -119,12 +122,52 @@ def test_a_request_names_its_subject(user_id: str | None, email: str | None, sub
         pytest.param(BY_EMAIL, None, EMAIL.replace("org", "ORG"), [], id="only an e-mail"),
         pytest.param(BY_REQUEST, None, None, [], id="neither"),
         pytest.param("v1:0:0", USER_ID, EMAIL, [BY_ID, BY_EMAIL], id="asked under another key"),
+        pytest.param("v1:0:0", USER_ID, None, [BY_ID], id="only an id, under another key"),
+        pytest.param(BY_BLANK, f"{USER_ID} ", None, [BY_ID], id="an id with a blank"),
+        pytest.param(BY_EMAIL, " ", EMAIL, [KEY.subject(Kind.USER_ID, " ")], id="a blank id"),
     ],
 )
 def test_aliases_are_the_persons_other_pseudonyms(
     subject: str, user_id: str | None, email: str | None, others: list[str]
 ) -> None:
     assert aliases(KEY, subject, user_id=user_id, email=email) == others
+
+
+@pytest.mark.parametrize(
+    ("subject", "user_id", "email", "kind"),
+    [
+        pytest.param(BY_ID, USER_ID, None, Kind.USER_ID, id="the id"),
+        pytest.param(BY_ID, USER_ID.upper(), EMAIL, Kind.USER_ID, id="the id in upper case"),
+        pytest.param(OLD_ID, USER_ID, None, Kind.USER_ID, id="the id under an older key"),
+        pytest.param(BY_EMAIL, None, f" {EMAIL}", Kind.EMAIL, id="the e-mail"),
+        pytest.param(BY_EMAIL, USER_ID, EMAIL, Kind.EMAIL, id="the e-mail by which it was found"),
+        pytest.param(BY_REQUEST, None, " ", Kind.REQUEST, id="still nobody"),
+        pytest.param(BY_REQUEST, USER_ID, None, None, id="somebody in place of nobody"),
+        pytest.param(BY_ID, None, EMAIL, None, id="no id any more"),
+        pytest.param(BY_EMAIL, USER_ID, None, None, id="no e-mail any more"),
+        pytest.param(BY_ID, None, None, None, id="nobody any more"),
+        pytest.param(BY_BLANK, USER_ID, None, None, id="without its blank"),
+        pytest.param(BY_ID, "f" * 24, EMAIL, None, id="another id"),
+        pytest.param("v1:0:0", USER_ID, EMAIL, None, id="under a key that is gone"),
+    ],
+)
+def test_a_corrected_row_names_somebody_else(
+    subject: str, user_id: str | None, email: str | None, kind: Kind | None
+) -> None:
+    ring = [OTHER_KEY, KEY]
+    assert named_by(ring, subject, request_id=7, user_id=user_id, email=email) is kind
+    assert named_by(iter(ring), subject, request_id=7, user_id=user_id, email=email) is kind
+
+
+@moderately
+@given(st.none() | st.text(max_size=9), st.none() | st.text(max_size=9) | st.emails())
+def test_a_row_names_whom_it_was_admitted_for(user_id: str | None, email: str | None) -> None:
+    subject = subject_of(KEY, request_id=7, user_id=user_id, email=email)
+    kind = named_by([KEY], subject, request_id=7, user_id=user_id, email=email)
+    assert kind is not None
+    others = aliases(KEY, subject, user_id=user_id, email=email)
+    assert subject not in others
+    assert len(others) == len(set(others))
 
 
 def test_a_keyring_has_a_key_a_line_and_writes_with_the_last() -> None:
