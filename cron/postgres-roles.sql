@@ -107,8 +107,8 @@ BEGIN
     -- made, or its reference. (UPDATE of a column is also what FOR UPDATE asks for.)
     GRANT SELECT ON deletion_requests TO forge_gdpr_worker;
     GRANT UPDATE (
-        forge_user_id,  -- found by e-mail
-        email,  -- forgotten when the request is closed
+        forge_user_id,  -- found by e-mail, or amended
+        email,  -- forgotten when the request is closed, or amended
         due_on, alarm_on, extended_at, status, status_reason, subject, approved_by, attempts,
         next_attempt_at, claimed_by, claim_expires_at, fence, closed_at, updated_at
     ) ON deletion_requests TO forge_gdpr_worker;

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import click
 
+from forge_gdpr.cli.amend import amend_command
 from forge_gdpr.cli.audit import audit
 from forge_gdpr.cli.certificate import certificate_command, prove_command
 from forge_gdpr.cli.db import db
@@ -64,6 +65,7 @@ audit.add_command(prove_command)
 audit.add_command(replay_command)
 audit.add_command(retention_command)
 requests.add_command(add_command)
+requests.add_command(amend_command)
 requests.add_command(import_command)
 requests.add_command(explain_command)
 for steering in STEERING:

@@ -72,7 +72,25 @@ class Code(click.ParamType[str]):
         return value
 
 
+class Hidden(click.ParamType[str]):
+    """What names a person and is read from stdin: only ``-`` stands on the command line."""
+
+    name = "-"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse everything else, without quoting it."""
+        if value != "-":
+            self.fail(
+                "write - and give it on stdin: what stands on a command line is seen by everybody"
+                " on the machine",
+                param,
+                ctx,
+            )
+        return value
+
+
 CODE: Final = Code()
+HIDDEN: Final = Hidden()
 #: What a database counts up to.
 REQUEST_ID: Final = click.IntRange(1, 2**63 - 1)
 #: So many of something, where more would be a slip of the hand.

@@ -99,6 +99,13 @@ ACTIONS: Final[Mapping[str, Action]] = {
 }
 
 
+#: Why somebody corrects whom a request is about; the first is the default.
+AMENDING: Final[Mapping[str, str]] = {
+    "mistake": "the request named the wrong person, or named them wrongly",
+    "identified": "it was found out who is meant",
+}
+
+
 #: What can also be done to a request that can't be read.
 _ENDING: Final = frozenset({Event.CANCELLED, Event.REFUSED})
 
@@ -114,6 +121,23 @@ class Standing:
     unreadable: Sequence[str] = ()  #: columns that a run needs and that can't be read
 
 
+def closed_to_all(standing: Standing, *, but_unreadable: bool = False) -> str | None:
+    """Return why nothing at all can be done to a request, None if something can.
+
+    Args:
+        standing: the request as it is.
+        but_unreadable: what is wanted can also be done to a request that can't be read.
+    """
+    if standing.status == Status.RUNNING:
+        return "is being worked on: wait until the run has ended, then try again"
+    if standing.status not in OPEN:
+        return f"is {standing.status}, and that is final"
+    if standing.unreadable and not but_unreadable:
+        columns = " and ".join(standing.unreadable)
+        return f"can't be read: correct {columns} in its row first; it can be cancelled or refused"
+    return None
+
+
 def objection(action: str, standing: Standing, *, actor: str, today: date) -> str | None:
     """Return why an action can't be done to a request, None if it can.
 
@@ -123,14 +147,10 @@ def objection(action: str, standing: Standing, *, actor: str, today: date) -> st
         actor: who wants it.
         today: the controller's day.
     """
-    if standing.status == Status.RUNNING:
-        return "is being worked on: wait until the run has ended, then try again"
-    if standing.status not in OPEN:
-        return f"is {standing.status}, and that is final"
     event = ACTIONS[action].event
-    if standing.unreadable and event not in _ENDING:
-        columns = " and ".join(standing.unreadable)
-        return f"can't be read: correct {columns} in its row first; it can be cancelled or refused"
+    said = closed_to_all(standing, but_unreadable=event in _ENDING)
+    if said is not None:
+        return said
     if event is not None and (Status(standing.status), event) not in TRANSITIONS:
         possible = sorted(status.value for status, other in TRANSITIONS if other is event)
         return f"is {standing.status}: '{action}' is for what is {' or '.join(possible)}"

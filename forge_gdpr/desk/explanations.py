@@ -17,35 +17,42 @@ if TYPE_CHECKING:
 
     from forge_gdpr.outcomes import Fate
 
+#: How a request's identifiers are corrected, on record.
+_AMEND_ID: Final = "'forge-gdpr requests amend {id} --user-id -'"
+_AMEND_TO_ID: Final = "'forge-gdpr requests amend {id} --user-id - --no-email'"
+
 #: Why a person is needed, and what the person does.
 REVIEWS: Final[Mapping[str, str]] = {
     Outcome.UNEXPECTED: "Forge's answer was none of the documented ones: ask Forge's support, then",
     Outcome.REJECTED: "Forge refuses to delete this user: see the HTTP status in"
     " 'requests show {id}', then",
-    Outcome.INVALID_USER_ID: "its user id could change a URL's path and is never sent: cancel it"
-    " and add it anew with the right id, or mend the row, then",
+    Outcome.INVALID_USER_ID: "its user id does not look like one, or could change a URL's path, and"
+    f" is never sent: correct it with {_AMEND_ID}, then",
     Outcome.IDENTITY_MISMATCH: "its user id and its e-mail belong to different people at Forge, so"
-    " nobody was deleted: find out who is meant, mend the row, then",
+    f" nobody was deleted: find out who is meant, correct the wrong one with {_AMEND_ID} or"
+    " --email -, then",
     Reason.ATTEMPTS_EXHAUSTED: "it was tried as often as MAX_ATTEMPTS allows: see"
     " 'requests show {id}', then",
     Reason.CRASHED_REPEATEDLY: "several runs died while they worked on it: look into their logs,"
     " then",
     Outcome.AMBIGUOUS_EMAIL: "several users at Forge have its e-mail, or one has it in another"
-    " spelling, so nobody was deleted: find out who is meant and put the user id into the row,"
-    " then",
-    Outcome.INVALID_EMAIL: "its e-mail is not a single mail address: correct the row, then",
-    Reason.NO_IDENTIFIER: "it names nobody, neither by id nor by e-mail: mend the row, then",
+    " spelling, so nobody was deleted: find out who is meant and name the id alone with"
+    f" {_AMEND_TO_ID}, then",
+    Outcome.INVALID_EMAIL: "its e-mail is not a single mail address: correct it with"
+    " 'forge-gdpr requests amend {id} --email -', then",
+    Reason.NO_IDENTIFIER: "it names nobody, neither by id nor by e-mail: say who is meant with"
+    f" {_AMEND_ID} or --email -, then",
     Reason.UNKNOWN_STATUS: "its application wrote a status that does not exist: see why, then",
     Reason.UNREADABLE: "its row holds what can't be read, such as bytes instead of text, an"
     " impossible time or a number out of range: correct the row, then",
     Reason.STILL_PRESENT: "Forge says that this user is gone, and still has the user: ask Forge's"
     " support, then",
     Reason.SENTINEL: "it names the user of FORGE_GDPR_SENTINEL_USER_ID, who is never deleted:"
-    " cancel it, or correct the row, then",
+    f" cancel it, or correct the id with {_AMEND_ID}, then",
     Reason.LOGS_NOT_ERASED: "Forge did not delete this user's logs, so the account was left as it"
     " is: ask Forge's support, or switch FORGE_GDPR_ERASE_LOGS off, then",
     Reason.ADDRESS_MOVED: "the user who had its e-mail has another one by now, so nobody was"
-    " deleted: find out who is meant and put the user id into the row, then",
+    f" deleted: find out who is meant and name the id alone with {_AMEND_TO_ID}, then",
 }
 #: What the last night left on a request that went back as it was.
 NOTES: Final[Mapping[str, str]] = {

@@ -48,6 +48,7 @@ WORDS: Final = {
     "report": "report",
     "requests add": f"requests add --email {ADA}",
     "requests add --reference": "requests add --reference T-3 --email - --actor office",
+    "requests amend": "requests amend 10 --email -",
     "requests approve": "requests approve 6",
     "requests cancel": "requests cancel 3 --reason withdrawn",
     "requests explain": "requests explain 8",
