@@ -1,34 +1,39 @@
-"""Verifying the record: every chain, every link, every column; streaming, in constant memory.
+"""Verifying the record: every row, every chain, every link, every column; in constant memory.
 
-Found are: a changed column, a changed body, an event that is missing, added, moved or renamed, a
-run that `main` doesn't know or whose chain is not what `main` says, a checkpoint in the record that
-is not what it was when it was signed. A tail cut off `main`, or all of it written anew by somebody
-without the key, shows against an older checkpoint that was kept elsewhere.
+All rows are read once, by their ids: so none is left out, whatever chain it is in, and what reports
+sort by is what the chains say. Found are: a changed column, a changed body, an event that is
+missing, added, moved or renamed, a row that can't be read, a run that `main` doesn't know or whose
+chain is not what `main` says, a checkpoint in the record that is not what was signed. A tail cut
+off `main`, or all of it written anew by somebody without the key, shows against an older checkpoint
+that was kept elsewhere. What nothing finds is named in README.md.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
+import re
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, select
-
-from forge_gdpr.audit.events import COLUMNS, MAIN, EventName
-from forge_gdpr.chain import Head, canonical, seal, written_time
+from forge_gdpr.audit import stored
+from forge_gdpr.audit.events import MAIN, EventName
+from forge_gdpr.audit.stored import FIELDS, Unreadable
+from forge_gdpr.chain import GENESIS, Head, NotCanonicalError, parsed, written_time
 from forge_gdpr.checkpoints import InvalidCheckpointError, checkpoint_in, require_signed
-from forge_gdpr.database.tables import audit_events
 from forge_gdpr.errors import AuditBrokenError
 from forge_gdpr.merkle import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection
 
     from forge_gdpr.checkpoints import PublicKey
 
-_PAGE: Final = 5000
+#: Chains are named like runs; any other name is shown so that it can't do harm to a terminal.
+_PLAIN: Final = re.compile("[0-9A-Za-z-]{1,36}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,7 @@ class Examined:
     runs: int
     open_runs: int  #: opened and not closed: running now, or crashed and not yet recovered
     head: Head  #: of the main chain, up to its first bad event
+    last_id: int | None = None  #: the greatest id of all rows; None: there are none
     signed: int = 0  #: so many events of main are under the newest checkpoint in it
     signatures_checked: bool = False  #: whether public keys were known
     broken: Mapping[str, str] = field(default_factory=dict)  #: by chain: its first problem
@@ -77,7 +83,7 @@ def examine(
 ) -> Examined:
     """Examine the whole record, on one snapshot, so that a run that is writing does no harm.
 
-    Each chain is read up to its first bad event.
+    Each chain is examined up to its first bad event; every row is read and counted.
 
     Args:
         connection: in a reading transaction.
@@ -85,36 +91,12 @@ def examine(
         against: older checkpoints, signed notes that were kept elsewhere.
     """
     main = _Main(keys=keys, against=against)
-    broken: dict[str, str] = {}
-
-    def read(chain: str, tree: Tree, look: Callable[..., str | None] | None = None) -> Head:
-        try:
-            return _read_chain(connection, chain, tree, look)
-        except _BrokenError as error:
-            broken[chain] = str(error)
-            return error.head
-
-    main_head = read(MAIN, main.tree, main.look)  # if it is broken, what it says means nothing
-    main.reach(main_head)
-    events = main_head.seq
-    for chain in _run_chains(connection):
-        tree = Tree()
-        head = read(chain, tree, _of_run(chain))
-        events += head.seq
-        problem = None if MAIN in broken else main.problem(chain, head, tree)
-        if problem is not None and (chain not in broken or chain not in main.opened):
-            broken[chain] = problem
-    if MAIN not in broken:
-        broken |= main.missing()
-    return Examined(
-        events=events,
-        runs=len(main.opened),
-        open_runs=len(main.opened) - main.closings,
-        head=main_head,
-        signed=main.signed,
-        signatures_checked=bool(keys),
-        broken=broken,
-    )
+    record = _Record(main, sqlite=connection.dialect.name == "sqlite")
+    record.read(stored.rows(connection))
+    count = stored.count(connection)
+    if count != record.count:
+        record.broken["rows"] = f"the table counts {count} rows, but {record.count} are read"
+    return record.examined()
 
 
 def verify(
@@ -130,33 +112,184 @@ def verify(
     return examined
 
 
-class _BrokenError(Exception):
-    """One chain's first problem; ``head`` is the end of what is whole."""
+class _Chain:
+    """A chain while it is read, up to its first bad event."""
 
-    def __init__(self, problem: str, head: Head) -> None:
-        super().__init__(problem)
-        self.head = head
+    __slots__ = ("hash", "is_broken", "name", "raw", "seq", "tree")
+
+    def __init__(self, name: str, tree: Tree) -> None:
+        self.name = name
+        self.tree = tree
+        self.seq = 0
+        self.hash = GENESIS
+        self.raw = bytes.fromhex(GENESIS)  #: the bytes of ``hash``
+        self.is_broken = False
+
+    @property
+    def head(self) -> Head:
+        return Head(chain=self.name, seq=self.seq, hash=self.hash)
+
+    def problem(self, row: Sequence[Any]) -> tuple[str, dict[str, Any], bytes]:
+        """Return what is wrong with the next event, or nothing, with its body and its hash."""
+        row_id, _, seq, *_, at, body_text, previous, digest, _, recorded_by = row
+        if row_id < 1:
+            return "has an id that the database never gave", {}, b""
+        if seq != self.seq + 1:
+            return f"follows event {self.seq}: one is missing, or was added or moved", {}, b""
+        if previous != self.hash:
+            return "is not tied to the event before it", {}, b""
+        try:
+            sealed = hashlib.sha256(self.raw + body_text.encode())
+        except (AttributeError, ValueError):
+            return "does not match its hash", {}, b""
+        if digest != sealed.hexdigest():
+            return "does not match its hash", {}, b""
+        try:
+            body = parsed(body_text)
+        except NotCanonicalError as error:
+            return str(error), {}, b""
+        values = tuple(map(body.get, FIELDS))
+        if values != tuple(row[1 : 1 + len(FIELDS)]) or bool in map(type, values):
+            name = next(
+                name
+                for name, value, column in zip(FIELDS, values, row[1:], strict=False)
+                if value != column or isinstance(value, bool)
+            )
+            return f"has another {name} in its column than in its body", {}, b""
+        if _stored_time(body.get("at")) != at:
+            return "has another at in its column than in its body", {}, b""
+        if body.get("recorded_by", recorded_by) != recorded_by:
+            return "has another recorded_by in its column than in its body", {}, b""
+        return "", body, sealed.digest()
+
+    def add(self, seq: int, raw: bytes) -> None:
+        """Go on to the next event."""
+        self.seq, self.raw, self.hash = seq, raw, raw.hex()
+        self.tree.add(raw)
 
 
-@dataclass(frozen=True, slots=True)
-class _Closing:
-    """What ``main`` says of a run's chain."""
+class _Record:
+    """The whole record while it is read."""
 
-    length: object
-    head: object
-    root: object
+    def __init__(self, main: _Main, *, sqlite: bool) -> None:
+        self.count = 0
+        self.last_id: int | None = None
+        self.broken: dict[str, str] = {}
+        self._main = main
+        self._sqlite = sqlite
+        self._has_words = False  # PostgreSQL's own, which older events have not
+        self._main_chain = _Chain(MAIN, main.tree)
+        self._chains: dict[str, _Chain] = {MAIN: self._main_chain}
+
+    def read(self, rows: Iterable[Sequence[Any] | Unreadable]) -> None:
+        """Examine rows, by their ids."""
+        chains = self._chains
+        for row in rows:
+            self.count += 1
+            if isinstance(row, Unreadable):
+                self.last_id = row.id
+                self.broken[f"id {row.id}"] = f"audit event with id {row.id} can't be read"
+                continue
+            self.last_id, name, seq = row[0], row[1], row[2]
+            if not isinstance(name, str):
+                self.broken[f"id {row[0]}"] = f"audit event with id {row[0]} is in no chain"
+                continue
+            chain = chains.get(name) or self._begun(name)
+            if chain.is_broken:
+                continue
+            problem, body, digest = chain.problem(row)
+            problem = problem or self._words_problem(row)
+            if not problem:
+                if chain is self._main_chain:
+                    problem = self._of_main(body, chain.head)
+                elif body.get("run_id") != name:
+                    problem = "is of another run"
+            if not problem:
+                chain.add(seq, digest)
+            else:
+                chain.is_broken = True
+                self.broken.setdefault(
+                    name,
+                    f"audit event {_shown(seq)} of chain {_shown(name)} (id {row[0]}) {problem}",
+                )
+
+    def examined(self) -> Examined:
+        """Return what was read, after all of it was."""
+        main = self._main
+        if not self._main_chain.is_broken:
+            main.reach(self._main_chain.head)
+            self.broken |= main.unfit()
+        return Examined(
+            events=self.count,
+            runs=len(main.opened),
+            open_runs=len(main.opened) - len(main.closed),
+            head=self._main_chain.head,
+            last_id=self.last_id,
+            signed=main.signed,
+            signatures_checked=main.checks_signatures,
+            broken=self.broken,
+        )
+
+    def _begun(self, name: str) -> _Chain:
+        """Return a run's chain, at its beginning; `main` must have opened the run before."""
+        chain = self._chains[name] = _Chain(name, Tree())
+        if self._main_chain.is_broken:  # then what it says means nothing
+            return chain
+        if name in self._main.closed:
+            chain.is_broken = True
+            self.broken.setdefault(
+                name, f"audit chain {_shown(name)} goes on after 'main' closed it"
+            )
+        elif name not in self._main.opened:
+            chain.is_broken = True
+            self.broken[name] = f"audit chain {_shown(name)} belongs to no run that 'main' knows"
+        return chain
+
+    def _of_main(self, body: dict[str, Any], before: Head) -> str:
+        """Let `main` note its next event; return what is wrong with it."""
+        problem = self._main.look(body, before)
+        if problem or body["event"] != EventName.RUN_CLOSED:
+            return problem
+        run_id = body["run_id"]
+        chain = self._chains.pop(run_id, None)
+        if chain is None:
+            if body.get("length") != 0:
+                self.broken[run_id] = (
+                    f"audit chain {_shown(run_id)} with {body.get('length')} events is missing"
+                )
+        elif not chain.is_broken and (body.get("length"), body.get("head"), body.get("root")) != (
+            chain.seq,
+            chain.hash,
+            chain.tree.root.hex(),
+        ):
+            self.broken[run_id] = (
+                f"audit chain {_shown(run_id)} ends at event {chain.seq}, but 'main' has closed it"
+                f" at event {body.get('length')} with another hash"
+            )
+        return ""
+
+    def _words_problem(self, row: Sequence[Any]) -> str:
+        """Return what is wrong with the database's own words about an event."""
+        *_, recorded_at, recorded_by = row
+        if self._sqlite:
+            is_right = recorded_at is None and recorded_by is None
+        else:
+            has_words = bool(recorded_at and recorded_by)
+            is_right = has_words or (recorded_at is recorded_by is None and not self._has_words)
+            self._has_words = self._has_words or has_words
+        return "" if is_right else "has a recorded_at or recorded_by that the database never wrote"
 
 
 class _Main:
-    """The main chain while it is read: what it says of the runs, and of its own past."""
+    """What the main chain says of the runs, and of its own past."""
 
     def __init__(self, *, keys: Sequence[PublicKey], against: Sequence[str]) -> None:
         self.tree = Tree()
         self.opened: set[str] = set()
-        self.closings = 0
+        self.closed: set[str] = set()
         self.signed = 0
+        self.checks_signatures = bool(keys)
         self._keys = keys
-        self._closed: dict[str, _Closing] = {}
         self._roots: dict[int, tuple[bytes, str]] = {}
         self._against = against
         self._sizes = {size for size in map(_size_of, against) if size is not None}
@@ -166,22 +299,19 @@ class _Main:
         if head.seq in self._sizes:
             self._roots[head.seq] = (self.tree.root, head.hash)
 
-    def look(self, body: dict[str, Any], head: Head) -> str | None:
+    def look(self, body: dict[str, Any], head: Head) -> str:
         """Note an event and say what is wrong with it; ``head`` and tree are the chain before."""
         self.reach(head)
         run_id = body.get("run_id", "")
         match body["event"]:
             case EventName.RUN_OPENED:
                 if run_id in self.opened:
-                    return f"opens run {run_id} again"
+                    return f"opens run {_shown(run_id)} again"
                 self.opened.add(run_id)
             case EventName.RUN_CLOSED:
-                if run_id not in self.opened or run_id in self._closed:
-                    return f"closes run {run_id}, which is not open"
-                self.closings += 1
-                self._closed[run_id] = _Closing(
-                    body.get("length"), body.get("head"), body.get("root")
-                )
+                if run_id not in self.opened or run_id in self.closed:
+                    return f"closes run {_shown(run_id)}, which is not open"
+                self.closed.add(run_id)
             case EventName.CHECKPOINT:
                 try:
                     self._compare(str(body.get("note")), at=head)
@@ -190,39 +320,19 @@ class _Main:
                 self.signed = head.seq
             case _:
                 pass
-        return None
+        return ""
 
-    def problem(self, chain: str, head: Head, tree: Tree) -> str | None:
-        """Return what is wrong with a run's chain that is whole in itself."""
-        if chain not in self.opened:
-            return f"audit chain {chain} belongs to no run that 'main' knows"
-        said = self._closed.pop(chain, None)
-        if said is None or (said.length, said.head, said.root) == (
-            head.seq,
-            head.hash,
-            tree.root.hex(),
-        ):
-            return None
-        return (
-            f"audit chain {chain} ends at event {head.seq}, but 'main' has closed it at"
-            f" event {said.length} with another hash"
-        )
-
-    def missing(self) -> dict[str, str]:
-        """Return what should be there and is not: whole chains, and the past that was signed."""
-        found = {
-            chain: f"audit chain {chain} with {said.length} events is missing"
-            for chain, said in self._closed.items()
-            if said.length != 0
-        }
+    def unfit(self) -> dict[str, str]:
+        """Return what is wrong with the past that was signed and kept elsewhere."""
+        problems = {}
         for note in self._against:
             try:
                 self._compare(note)
             except InvalidCheckpointError as error:
                 size = _size_of(note)
                 of = "" if size is None else f" over {size} events"
-                found[f"checkpoint{of}"] = f"the checkpoint{of} does not fit: {error}"
-        return found
+                problems[f"checkpoint{of}"] = f"the checkpoint{of} does not fit: {error}"
+        return problems
 
     def _compare(self, note: str, at: Head | None = None) -> None:
         """Hold a checkpoint against the chain.
@@ -252,98 +362,22 @@ class _Main:
             raise InvalidCheckpointError("'main' was another one then: it was written anew")
 
 
-def _of_run(chain: str) -> Callable[[dict[str, Any], Head], str | None]:
-    """Return what looks whether an event belongs to the run whose chain it is in."""
-
-    def look(body: dict[str, Any], _head: Head) -> str | None:
-        return None if body.get("run_id") == chain else "is of another run"
-
-    return look
-
-
-def _run_chains(connection: Connection) -> list[str]:
-    """Return all chains but the main one, hopping through the index instead of reading it all."""
-    chains: list[str] = []
-    last = ""
-    while True:
-        found = connection.execute(
-            select(func.min(audit_events.c.chain)).where(audit_events.c.chain > last)
-        ).scalar()
-        if found is None:
-            return chains
-        last = found
-        if found != MAIN:
-            chains.append(found)
-
-
-def _read_chain(
-    connection: Connection,
-    chain: str,
-    tree: Tree,
-    look: Callable[[dict[str, Any], Head], str | None] | None,
-) -> Head:
-    """Read one chain from its beginning and return its end.
-
-    Args:
-        connection: in a reading transaction.
-        chain: its name.
-        tree: grows with it.
-        look: is shown each event and the chain's end before it; returns what is wrong with it.
-
-    Raises:
-        _BrokenError: at its first bad event.
-    """
-    columns = [audit_events.c[name] for name in COLUMNS]
-    head = Head(chain=chain)
-    wanted = (
-        select(
-            audit_events.c.id,
-            audit_events.c.chain,
-            audit_events.c.seq,
-            audit_events.c.at,
-            audit_events.c.body,
-            audit_events.c.previous,
-            audit_events.c.hash,
-            *columns,
-        )
-        .where(audit_events.c.chain == chain)
-        .order_by(audit_events.c.seq)
-        .execution_options(yield_per=_PAGE)
-    )
-    with connection.execute(wanted) as rows:
-        for row in rows:
-            problem, body = _problem(row, head)
-            if problem is None and look is not None:
-                problem = look(body, head)
-            if problem is not None:
-                raise _BrokenError(
-                    f"audit event {row.seq} of chain {chain} (id {row.id}) {problem}", head
-                )
-            tree.add(bytes.fromhex(row.hash))
-            head = Head(chain=chain, seq=row.seq, hash=row.hash)
-    return head
-
-
-def _problem(row: Row[Any], head: Head) -> tuple[str | None, dict[str, Any]]:
-    if row.seq != head.seq + 1:
-        return f"follows event {head.seq}: one is missing, or was added", {}
-    if row.previous != head.hash:
-        return "is not tied to the event before it", {}
-    if row.hash != seal(row.previous, row.body):
-        return "does not match its hash", {}
+@lru_cache(maxsize=64)
+def _stored_time(text: object) -> str | None:
+    """Return how a body's time is stored in its column; None if it is none, or spelt otherwise."""
     try:
-        body = json.loads(row.body)
-    except (ValueError, RecursionError):
-        return "has a body that is not JSON", {}
-    if not isinstance(body, dict) or canonical(body) != row.body:
-        return "has a body that is not canonical JSON", {}
-    said = {name: body.get(name) for name in (*COLUMNS, "chain", "seq", "at")}
-    held = {name: getattr(row, name) for name in (*COLUMNS, "chain", "seq")}
-    held["at"] = written_time(row.at)
-    for name, value in held.items():
-        if said[name] != value:
-            return f"has another {name} in its column than in its body", {}
-    return None, body
+        at = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None or written_time(at) != text:
+        return None
+    return at.replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def _shown(value: object) -> str:
+    """Return a chain's name, or a number, for people."""
+    text = str(value)
+    return text if _PLAIN.fullmatch(text) else ascii(value)[:80]
 
 
 def _size_of(note: str) -> int | None:

@@ -127,7 +127,7 @@ MANIPULATIONS = {
         """INSERT INTO audit_events (chain, seq, at, event, body, previous, hash)
         SELECT chain, 99, at, event, body, hash, hash FROM audit_events
         WHERE chain = 'main' AND seq = 4""",
-        "one is missing, or was added",
+        "one is missing, or was added or moved",
     ),
 }
 
@@ -158,10 +158,17 @@ def test_a_rewritten_tail_with_right_hashes_is_found_in_a_run(
 
 def test_a_run_rewritten_as_a_whole_is_not_what_main_says(nights: Engine) -> None:
     run_id = fetch(nights, f"SELECT {FIRST_RUN}")[0]
+    ids = fetch(nights, f"SELECT id FROM audit_events WHERE chain = '{run_id}' ORDER BY seq")
     tamper(nights, f"DELETE FROM audit_events WHERE chain = '{run_id}'")
     with writing(nights) as connection:
         forged = [Entry(event=EventName.REQUEST_CLOSED, run_id=run_id, request_id=1)] * 4
         append(connection, head_of(connection, run_id), forged, at=now(connection))
+    assert "is missing" in broken(nights)  # where it stood, before `main` closed it
+    with writing(nights) as connection:
+        for seq, row_id in enumerate(ids, start=1):
+            connection.exec_driver_sql(
+                f"UPDATE audit_events SET id = {row_id} WHERE chain = '{run_id}' AND seq = {seq}"
+            )
     assert "with another hash" in broken(nights)
 
 

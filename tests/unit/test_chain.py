@@ -11,7 +11,15 @@ from builders import moderately
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forge_gdpr.chain import GENESIS, Head, canonical, seal, written_time
+from forge_gdpr.chain import (
+    GENESIS,
+    Head,
+    NotCanonicalError,
+    canonical,
+    parsed,
+    seal,
+    written_time,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,3 +164,48 @@ def test_a_time_is_written_in_one_way_whatever_zone_it_or_the_machine_is_in(
     at: datetime, text: str
 ) -> None:
     assert written_time(at) == text
+
+
+@moderately
+@given(BODIES)
+def test_a_canonical_text_says_its_body(body: "dict[str, Json]") -> None:
+    assert parsed(canonical(body)) == body
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        pytest.param("no json", "not JSON", id="no JSON"),
+        pytest.param(b"{}", "it is not text", id="bytes"),
+        pytest.param(None, "it is not text", id="null"),
+        pytest.param("", "not JSON", id="empty"),
+        pytest.param("\ufeff{}", "not JSON", id="byte order mark"),
+        pytest.param("[" * 100_000, "not JSON", id="deeper than any stack"),
+        pytest.param("1" * 5000, "not JSON", id="more digits than Python reads"),
+        pytest.param('{"a":"\n"}', "not JSON", id="a control character"),
+        pytest.param("[]", "not canonical", id="a list"),
+        pytest.param("7", "not canonical", id="a number"),
+        pytest.param('{"a":NaN}', "not whole", id="NaN"),
+        pytest.param('{"a":-Infinity}', "not whole", id="infinity"),
+        pytest.param('{"a":12.0}', "not whole", id="12.0"),
+        pytest.param('{"a":1e2}', "not whole", id="1e2"),
+        pytest.param('{"a":-0}', "not canonical", id="minus zero"),
+        pytest.param('{"a":9223372036854775808}', "too large", id="a large number"),
+        pytest.param('{"a":1,"a":1}', "not canonical", id="a name twice"),
+        pytest.param('{"a": 1}', "not canonical", id="a blank"),
+        pytest.param('{"a":1}\n', "not canonical", id="a line end"),
+        pytest.param('{"b":1,"a":2}', "not canonical", id="another order"),
+        pytest.param('{"a":"\\u00e9"}', "not canonical", id="an escape that none needs"),
+        pytest.param('{"a":"\\u001F"}', "not canonical", id="an escape in capitals"),
+        pytest.param('{"a":"\\/"}', "not canonical", id="an escaped slash"),
+        pytest.param('{"a":"\\ud800"}', "not canonical", id="half a surrogate pair"),
+        pytest.param('{"a":[{"é":1}]}', "not canonical", id="a name that is not ASCII"),
+    ],
+)
+def test_what_no_event_was_written_as(text: object, problem: str) -> None:
+    with pytest.raises(NotCanonicalError, match=problem):
+        parsed(text)
+
+
+def test_texts_that_are_not_ascii_are_canonical() -> None:
+    assert parsed('{"a":["é",{"b":"😀"}]}') == {"a": ["é", {"b": "😀"}]}

@@ -1,0 +1,103 @@
+"""The record's rows as the database holds them, to the letter; no driver interprets anything.
+
+SQLite stores any value in any column, and PostgreSQL has times that Python has not. Where a query
+for such a row would fail as a whole, only that row is said to be unreadable.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy.exc import OperationalError
+
+from forge_gdpr.audit.events import COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlalchemy import Connection
+
+_PAGE: Final = 2000
+
+#: The columns that say the same as the body.
+FIELDS: Final = ("chain", "seq", *COLUMNS)
+
+#: A time as SQLite holds it; of one that Python has not an empty text, which no event says.
+_TIME: Final = (
+    "CASE WHEN {c} IS NULL THEN NULL"
+    " WHEN {c} >= timestamptz '0001-01-01 00:00:00+00'"
+    " AND {c} < timestamptz '10000-01-01 00:00:00+00'"
+    " THEN to_char({c} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') ELSE '' END"
+)
+_TIMES: Final = {
+    "sqlite": ("at", "recorded_at"),
+    "postgresql": (_TIME.format(c="at"), _TIME.format(c="recorded_at")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A row of which nothing but its id can be read."""
+
+    id: int
+
+
+def rows(
+    connection: Connection, *, after: int | None = None
+) -> Iterator[Sequence[Any] | Unreadable]:
+    """Yield all rows by ``id``: it, `FIELDS`, at, body, previous, hash, recorded_at, recorded_by.
+
+    Times are texts like ``2026-11-24 03:15:00.000000``, everything else is what is stored.
+
+    Args:
+        connection: in a reading transaction.
+        after: only rows with a greater id.
+    """
+    last = after
+    while page := _page(connection, last):
+        yield from page
+        end = page[-1]
+        last = end.id if isinstance(end, Unreadable) else end[0]
+
+
+def count(connection: Connection, *, until: int | None = None) -> int:
+    """Return how many rows the table has, with an id of at most ``until``."""
+    where = "" if until is None else f" WHERE id <= {until:d}"
+    query = f"SELECT count(*) FROM audit_events{where}"  # noqa: S608  # a number
+    return int(connection.exec_driver_sql(query).scalar_one())
+
+
+def _page(connection: Connection, after: int | None) -> Sequence[Sequence[Any] | Unreadable]:
+    start = "" if after is None else f" WHERE id > {after:d}"
+    ordered = f"{start} ORDER BY id LIMIT {_PAGE}"
+    try:
+        return connection.exec_driver_sql(f"{_select(connection)}{ordered}").all()
+    except OperationalError as error:
+        if not _is_about_text(error):
+            raise
+    ids = connection.exec_driver_sql(f"SELECT id FROM audit_events{ordered}")  # noqa: S608  # numbers
+    return [_row(connection, row_id) for row_id in ids.scalars().all()]
+
+
+def _row(connection: Connection, row_id: int) -> Sequence[Any] | Unreadable:
+    query = f"{_select(connection)} WHERE id = {row_id:d}"
+    try:
+        return connection.exec_driver_sql(query).one()
+    except OperationalError as error:
+        if not _is_about_text(error):
+            raise
+    return Unreadable(row_id)
+
+
+def _select(connection: Connection) -> str:
+    at, recorded_at = _TIMES[connection.dialect.name]
+    columns = ("id", *FIELDS, at, "body", "previous", "hash", recorded_at, "recorded_by")
+    return f"SELECT {', '.join(columns)} FROM audit_events"  # noqa: S608  # names of our own
+
+
+def _is_about_text(error: OperationalError) -> bool:
+    """Say whether the driver, and not SQLite itself, failed: on a text that is not UTF-8."""
+    cause = error.orig
+    return isinstance(cause, sqlite3.OperationalError) and not hasattr(cause, "sqlite_errorcode")
