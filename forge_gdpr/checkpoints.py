@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 _ED25519: Final = b"\x01"
 _KEY_BYTES: Final = 32
 _ID_BYTES: Final = 4
+_SIGNATURE_BYTES: Final = 64
 _HASH_BYTES: Final = 32
 _NAME: Final = re.compile(r"[^\s+]{1,128}")
 _SIGNATURE: Final = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/=]+)")
 _PRIVATE: Final = "PRIVATE+KEY+"
 _HEAD: Final = re.compile(r"head ([0-9a-f]{64})")
+_LINES: Final = 5  #: of a checkpoint, before its signature
 _SIZE: Final = re.compile(r"[1-9][0-9]{0,17}")
 
 
@@ -232,6 +234,39 @@ def notes_in(text: str) -> list[str]:
     for note in notes:
         _opened(note)
     return notes
+
+
+def copies_in(text: str) -> tuple[list[str], int]:
+    """Return the checkpoints of a file to which copies were appended, and how many are torn.
+
+    A copy that was interrupted, by a full disk or a crash, spoils nothing that comes after it.
+    """
+    notes: list[str] = []
+    torn = 0
+    lines: list[str] = []  # of a checkpoint whose signature is still to come
+    for block in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n").strip()):
+        found = block.strip("\n").split("\n")
+        if not found[0].startswith("—"):
+            torn += bool(lines)
+            lines = found if block else []
+            continue
+        note = "\n".join([*lines[-_LINES:], "", *found, ""])
+        if _is_whole(note):
+            notes.append(note)
+            torn += len(lines) > _LINES  # what is before its lines was begun and never ended
+        else:
+            torn += 1
+        lines = []
+    return notes, torn + bool(lines)
+
+
+def _is_whole(note: str) -> bool:
+    try:
+        checkpoint_in(note)
+        _, signatures = _opened(note)
+    except InvalidCheckpointError:
+        return False
+    return all(len(stamp) >= _ID_BYTES + _SIGNATURE_BYTES for _, stamp in signatures)
 
 
 def _opened(note: str) -> tuple[str, list[tuple[str, bytes]]]:

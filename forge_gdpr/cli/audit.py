@@ -19,6 +19,7 @@ from forge_gdpr.cli.parameters import (
     public_key_option,
 )
 from forge_gdpr.errors import ConfigurationError, ExitCode
+from forge_gdpr.options import CHECKPOINT_FILE
 
 _CODES = (ExitCode.OK, ExitCode.CONFIGURATION, ExitCode.DATABASE)
 
@@ -72,7 +73,8 @@ def list_events(request_id: int | None, run_id: str | None, limit: int, output: 
     "--against",
     multiple=True,
     metavar="FILE|TEXT",
-    help="Older checkpoints that were kept elsewhere: does today's record extend them?",
+    help="Older checkpoints that were kept elsewhere: does today's record extend them?"
+    f"  [env var: {CHECKPOINT_FILE.variable}]",
 )
 @public_key_option
 @output_option
@@ -82,7 +84,9 @@ def verify(against: tuple[str, ...], public_key: Path | None, output: str) -> No
     from forge_gdpr.database.engine import reading
 
     settings = wiring.settings_with()
-    notes = [note for one in against for note in _notes(one)]
+    notes = [note for given in against for note in _notes(given)]
+    if not against and settings.checkpoint_file is not None:
+        notes = _copies(settings.checkpoint_file)
     keys = wiring.public_keys(settings, public_key)
     with reading(wiring.migrated_engine(settings)) as connection:
         examined = examine(connection, keys=keys, against=notes)
@@ -131,19 +135,50 @@ def checkpoint(actor: str | None) -> None:
 
 def _notes(given: str) -> list[str]:
     """Return the checkpoints of a file, or of the text itself."""
-    from forge_gdpr.checkpoints import InvalidCheckpointError, notes_in
-
     try:
         text = given if "\n" in given else Path(given).read_text(encoding="utf-8")
-        notes = notes_in(text)
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(
             f"--against {given}: it can't be read ({type(error).__name__})"
         ) from None
-    except InvalidCheckpointError as error:
-        raise click.UsageError(
-            f"--against holds something else than checkpoints: {error}"
-        ) from None
+    name = "the text" if "\n" in given else given
+    notes, is_torn = _whole_copies(text, name)
+    if is_torn and not notes:
+        raise click.UsageError("--against holds something else than checkpoints")
     if not notes:
         raise click.UsageError("--against holds no checkpoint")
     return notes
+
+
+def _copies(path: Path) -> list[str]:
+    """Return the checkpoints of CHECKPOINT_FILE; before the first one there is no file."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        text = ""
+    except OSError as error:
+        raise ConfigurationError(
+            f"{CHECKPOINT_FILE.variable}={path} can't be read ({type(error).__name__}): see"
+            f" 'ls -l {path}', or name older checkpoints with --against"
+        ) from None
+    notes, _ = _whole_copies(text, str(path))
+    if not notes:
+        click.echo(
+            f"warning: {path} holds no checkpoint, so the record is compared with no older one",
+            err=True,
+        )
+    return notes
+
+
+def _whole_copies(text: str, name: str) -> tuple[list[str], bool]:
+    """Return the checkpoints of a text, and whether some are torn, which is said."""
+    from forge_gdpr.checkpoints import copies_in
+
+    notes, torn = copies_in(text)
+    if torn and notes:
+        click.echo(
+            f"warning: {name} has {torn} torn {'copy' if torn == 1 else 'copies'} of a checkpoint,"
+            " which count for nothing: a disk was full, or a run was killed",
+            err=True,
+        )
+    return notes, torn > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import re
@@ -269,14 +270,25 @@ def publisher(settings: Settings) -> Callable[[str], None]:
         if path is None:
             return
         try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(f"{checkpoint}\n")
+            _append_copy(path, checkpoint)
         except OSError as error:  # it is in the record: nothing is lost but the copy
             structlog.get_logger().warning(
                 "checkpoint.not_copied", file=str(path), why=type(error).__name__
             )
 
     return publish
+
+
+def _append_copy(path: Path, checkpoint: str) -> None:
+    """Append a checkpoint to its file at once; apart from one that was torn before."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "r+b", buffering=0) as file:
+        end = os.pread(descriptor, 2, max(0, os.fstat(descriptor).st_size - 2))
+        apart = b"" if end in {b"", b"\n\n"} else b"\n\n"
+        copy = apart + f"{checkpoint}\n".encode()
+        if file.write(copy) != len(copy):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(descriptor)
 
 
 def make_subject_key_file(path: Path) -> None:

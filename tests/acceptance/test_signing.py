@@ -76,6 +76,28 @@ def test_another_key_and_a_cut_tail_are_exit_code_6(program: Program, engine: En
         cut = program.here("audit", "verify", "--against", "checkpoints", "--output", "json")
         assert (cut.returncode, json.loads(cut.stdout)["ok"]) == (6, False)
         assert "its end was cut off" in cut.stderr
+        weekly = program.here("audit", "verify", **SIGNING)  # the settings name the checkpoints
+        assert (weekly.returncode, weekly.stdout) == (6, "")
+        assert "its end was cut off" in weekly.stderr
+
+
+def test_a_torn_copy_is_named_and_spoils_nothing(program: Program) -> None:
+    program.here("audit", "keygen", "key")
+    early = program.here("audit", "verify", **SIGNING)
+    assert (early.returncode, "holds no checkpoint" in early.stderr) == (0, True)
+    assert program.here("run", **SIGNING).returncode == 0
+    copies = program.folder / "checkpoints"
+    assert copies.stat().st_mode & 0o777 == 0o600
+    with copies.open("a") as file:
+        file.write("forge-gdpr\n5\nAAE")
+    assert program.here("run", **SIGNING).returncode == 0
+    verified = program.here("audit", "verify", **SIGNING)
+    assert (verified.returncode, "has 1 torn copy of a checkpoint" in verified.stderr) == (0, True)
+    assert "it extends 2 checkpoints kept elsewhere" in verified.stdout
+    copies.unlink()
+    copies.mkdir()
+    shut = program.here("audit", "verify", **SIGNING)
+    assert (shut.returncode, "can't be read (IsADirectoryError)" in shut.stderr) == (3, True)
 
 
 def test_what_is_no_key_or_checkpoint_is_said_in_one_line(program: Program) -> None:

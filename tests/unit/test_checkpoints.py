@@ -15,6 +15,7 @@ from forge_gdpr.checkpoints import (
     PublicKey,
     SigningKey,
     checkpoint_in,
+    copies_in,
     notes_in,
     require_signed,
     signing_key,
@@ -159,3 +160,28 @@ def test_a_note_may_have_more_signers_than_we_know() -> None:
     assert require_signed(both, [KEY.public]) == KEY.public
     assert require_signed(both, [OTHER.public]) == OTHER.public
     assert notes_in(both + NOTE) == [both, NOTE]
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "torn"),
+    [
+        pytest.param("", 0, 0, id="empty"),
+        pytest.param("\n\n", 0, 0, id="blank"),
+        pytest.param("nothing of that kind\n", 0, 1, id="something else"),
+        pytest.param("— by nobody AAAA\n", 0, 1, id="a signature alone"),
+        pytest.param(f"{NOTE}\n{NOTE}", 2, 0, id="two"),
+        pytest.param(NOTE.replace("\n", "\r\n"), 1, 0, id="Windows line ends"),
+        pytest.param(f"example.org/forge-gdpr\n17\n{NOTE}\n{NOTE}", 2, 1, id="torn before another"),
+        pytest.param(f"\n\nexample.org\n\n{NOTE}", 1, 1, id="torn, and apart"),
+    ],
+)
+def test_a_torn_copy_spoils_nothing_after_it(text: str, count: int, torn: int) -> None:
+    assert copies_in(text) == ([NOTE] * count, torn)
+
+
+@given(st.integers(1, len(NOTE) - 2))
+def test_a_copy_torn_anywhere_is_known_as_one(length: int) -> None:
+    text = NOTE[:length]
+    apart = "" if text.endswith("\n\n") else "\n\n"
+    assert copies_in(f"{NOTE}\n{text}") == ([NOTE], 1)
+    assert copies_in(f"{NOTE}\n{text}{apart}{NOTE}\n") == ([NOTE, NOTE], 1)
