@@ -29,6 +29,7 @@ _DEFAULT_DAYS = 30
         ExitCode.USAGE,
         ExitCode.CONFIGURATION,
         ExitCode.DATABASE,
+        ExitCode.AUDIT_BROKEN,
     ),
 )
 @click.option("--from", "since", type=DAY, help="First day of receipt.  [default: 30 days ago]")
@@ -44,6 +45,7 @@ def report_command(since: datetime | None, until: datetime | None, output: str) 
 
     The page needs the extra 'report', which draws its plots.
     """
+    from forge_gdpr.audit.blame import blaming_the_record
     from forge_gdpr.database.engine import now, reading
 
     write = {"table": _table, "json": _json, "html": _html, "csv": _csv}[output]
@@ -56,7 +58,8 @@ def report_command(since: datetime | None, until: datetime | None, output: str) 
         first = last - timedelta(days=_DEFAULT_DAYS - 1) if since is None else since.date()
         if first > last:
             raise click.UsageError("--from is later than --to")
-        show = write(connection, first, last, at)
+        with blaming_the_record(engine):
+            show = write(connection, first, last, at)
     show()
 
 

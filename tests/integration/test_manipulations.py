@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Engine
+    from world import Program
 
 Record = dict[str, list[dict[str, Any]]]
 
@@ -421,3 +422,36 @@ def test_every_change_of_every_column_is_found(nights: Engine) -> None:
         assert examine(connection).broken == {}
     assert missed == []
     assert tried > 500
+
+
+UNREADABLE: Final = {
+    "sqlite": ("at = 'never'", "body = x'ff'", "body = cast(x'ff' AS text)", "body = '{'"),
+    "postgresql": ("at = 'infinity'", "at = '0044-03-15 BC'", "body = '{'"),
+}
+
+
+def test_what_can_not_be_read_is_exit_code_6(program: Program, engine: Engine) -> None:
+    insert(engine, {"forge_user_id": generated_user(0).id})
+    assert program.here("run").returncode == 0
+    disarm(engine)
+    with engine.connect() as connection:
+        for change in UNREADABLE[engine.dialect.name]:
+            name = change.partition(" ")[0]
+            with connection.begin():
+                connection.exec_driver_sql(
+                    f"CREATE TABLE kept AS SELECT id, {name} FROM audit_events"
+                )
+                connection.exec_driver_sql(f"UPDATE audit_events SET {change}")
+            for words in (("audit", "verify"), ("status",)):
+                done = program.here(*words)
+                assert (done.returncode, "Traceback" in done.stderr) == (6, False), (change, words)
+            # The database compares such a time without a fault: such an event is not counted.
+            report = program.here("report")
+            assert report.returncode == 6 or (name, report.returncode) == ("at", 0), change
+            with connection.begin():
+                connection.exec_driver_sql(
+                    f"UPDATE audit_events SET {name} ="
+                    f" (SELECT {name} FROM kept WHERE kept.id = audit_events.id)"
+                )
+                connection.exec_driver_sql("DROP TABLE kept")
+    assert program.here("audit", "verify").returncode == 0
