@@ -9,16 +9,18 @@ from sqlalchemy import select
 from forge_gdpr.audit.events import MAIN, Entry, EventName
 from forge_gdpr.audit.history import newest_body
 from forge_gdpr.audit.record import append, head_of, lock_main
+from forge_gdpr.audit.rollback import NO_COPIES, changed, require_continued
 from forge_gdpr.checkpoints import Checkpoint
 from forge_gdpr.database.tables import audit_events
 from forge_gdpr.merkle import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
 
+    from forge_gdpr.audit.rollback import Copies
     from forge_gdpr.checkpoints import SigningKey
 
 
@@ -47,7 +49,9 @@ def tree_of(connection: Connection, chain: str) -> Tree:
     return tree
 
 
-def sign(connection: Connection, key: SigningKey, *, actor: str, at: datetime) -> str | None:
+def sign(
+    connection: Connection, key: SigningKey, *, actor: str, at: datetime, copies: Copies = NO_COPIES
+) -> str | None:
     """Sign the main chain as it is now, keep the checkpoint in it, and return it.
 
     Args:
@@ -55,18 +59,24 @@ def sign(connection: Connection, key: SigningKey, *, actor: str, at: datetime) -
         key: signs.
         actor: who asked for it.
         at: the database's clock.
+        copies: the checkpoints that were kept outside the database.
 
     Returns:
         The signed note; None if there is nothing to sign yet.
+
+    Raises:
+        AuditBrokenError: it would contradict an older checkpoint.
+        ConfigurationError: checkpoints were kept, and none of them can be checked.
     """
     lock_main(connection)
+    older = require_continued(connection, copies)
     head = head_of(connection, MAIN)
     if head.seq == 0:
         return None
     checkpoint = Checkpoint(
         origin=key.name,
         size=head.seq,
-        root=tree_of(connection, MAIN).root,
+        root=_root_beyond(connection, older),
         head=head.hash,
         at=at,
     )
@@ -74,6 +84,21 @@ def sign(connection: Connection, key: SigningKey, *, actor: str, at: datetime) -
     entry = Entry(event=EventName.CHECKPOINT, actor=actor, details={"note": note})
     append(connection, head, [entry], at=at)
     return note
+
+
+def _root_beyond(connection: Connection, older: Sequence[Checkpoint]) -> bytes:
+    """Return the root of the main chain, which has to extend the trees of older checkpoints.
+
+    Raises:
+        AuditBrokenError: it does not.
+    """
+    tree = Tree()
+    for found in hashes(connection, MAIN):
+        tree.add(found)
+        for checkpoint in older:
+            if checkpoint.size == tree.size and checkpoint.root != tree.root:
+                raise changed(checkpoint)
+    return tree.root
 
 
 def newest(connection: Connection) -> str | None:

@@ -109,7 +109,7 @@ def verify(against: tuple[str, ...], public_key: Path | None, output: str) -> No
 
 
 @audit.command(
-    epilog=ending("forge-gdpr audit checkpoint", *_CODES),
+    epilog=ending("forge-gdpr audit checkpoint", *_CODES, ExitCode.AUDIT_BROKEN),
 )
 @actor_option
 def checkpoint(actor: str | None) -> None:
@@ -125,7 +125,13 @@ def checkpoint(actor: str | None) -> None:
             " FORGE_GDPR_SIGNING_KEY_FILE"
         )
     with writing(wiring.migrated_engine(settings)) as connection:
-        note = sign(connection, key, actor=actor or login_name(), at=now(connection))
+        note = sign(
+            connection,
+            key,
+            actor=actor or login_name(),
+            at=now(connection),
+            copies=wiring.copies(settings),
+        )
     if note is None:
         click.echo("there is nothing to sign yet", err=True)
         return

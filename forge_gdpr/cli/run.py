@@ -73,7 +73,15 @@ if TYPE_CHECKING:
     " yours.",
 )
 @click.option(
-    "--reason", type=CODE, help="With --expect or --expect-absent: why, as a code, for the record."
+    "--after-restore",
+    is_flag=True,
+    help="Go on although the database is older than its newest checkpoint: what people did since"
+    " has been made again.",
+)
+@click.option(
+    "--reason",
+    type=CODE,
+    help="With --expect, --expect-absent or --after-restore: why, as a code, for the record.",
 )
 @setting(options.CONCURRENCY)
 @setting(options.RATE)
@@ -91,6 +99,7 @@ def run_command(
     limit: int | None,
     expect: int | None,
     expect_absent: int | None,
+    after_restore: bool,
     reason: str | None,
     concurrency: int | None,
     rate: float | None,
@@ -111,8 +120,9 @@ def run_command(
         check=check,
         dry_run=dry_run,
         reason=reason,
-        overrides=expect is not None or expect_absent is not None,
+        overrides=expect is not None or expect_absent is not None or after_restore,
         expect_absent=expect_absent,
+        after_restore=after_restore,
     )
     settings = wiring.settings_with(concurrency=concurrency, rate=rate, max_runtime_s=max_runtime_s)
     limits = Limits(
@@ -122,6 +132,7 @@ def run_command(
         expected=expect,
         expect_absent=expect_absent,
         reason=reason,
+        after_restore=after_restore,
         max_share=settings.max_share,
         spike_factor=settings.spike_factor,
         canary=settings.canary,
@@ -131,12 +142,14 @@ def run_command(
     if dry_run:
         preview = _previewed(engine, settings, limits, check=check)
         _show_preview(preview, output)
+        _require_continued(engine, settings, limits)
         if plan_file is not None:
             _write_plan(engine, settings, limits, plan_file)
         _warn_of_blindness(preview)
         return
     if plan_file is not None:
         limits = replace(limits, plan=_read_plan(settings, plan_file))
+    _require_continued(engine, settings, limits)
     if somebody_is_there() and not yes and not _confirmed(engine, settings, limits):
         return
     quiet_progress = quiet or not is_terminal(sys.stderr)
@@ -150,15 +163,23 @@ def run_command(
 
 
 def _require_sense(
-    *, check: bool, dry_run: bool, reason: str | None, overrides: bool, expect_absent: int | None
+    *,
+    check: bool,
+    dry_run: bool,
+    reason: str | None,
+    overrides: bool,
+    expect_absent: int | None,
+    after_restore: bool,
 ) -> None:
     """Refuse options that mean nothing without others."""
     if check and not dry_run:
         raise click.UsageError("--check goes with --dry-run")
     if reason is not None and not overrides:
-        raise click.UsageError("--reason goes with --expect or --expect-absent")
+        raise click.UsageError("--reason goes with --expect, --expect-absent or --after-restore")
     if expect_absent is not None and reason is None:
         raise click.UsageError("--expect-absent needs --reason CODE, for the record")
+    if after_restore and reason is None:
+        raise click.UsageError("--after-restore needs --reason CODE, for the record")
 
 
 def _confirmed(engine: Engine, settings: Settings, limits: Limits) -> bool:
@@ -205,6 +226,7 @@ def _run(
         account=wiring.account(settings),
         settings_digest=settings.digest(),
         signing_key=wiring.signing_key(settings),
+        copies=wiring.copies(settings),
     )
     gate = wiring.gate_for(settings)
     steps = _steps(settings)
@@ -220,6 +242,15 @@ def _run(
             publish=wiring.publisher(settings),
         )
         return run(order, around)
+
+
+def _require_continued(engine: Engine, settings: Settings, limits: Limits) -> None:
+    """Say in a dry run, too, that the record is not what was signed."""
+    from forge_gdpr.database.engine import reading
+    from forge_gdpr.run.opening import continued
+
+    with reading(engine) as connection:
+        continued(connection, limits, wiring.copies(settings))
 
 
 def _steps(settings: Settings) -> Steps:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from forge_gdpr.absence import Account
+    from forge_gdpr.audit.rollback import Copies
     from forge_gdpr.checkpoints import PublicKey, SigningKey
     from forge_gdpr.deadlines import LegalClock
     from forge_gdpr.forge.client import ForgeClient
@@ -258,6 +259,33 @@ def public_keys_in(path: Path) -> list[PublicKey]:
     if not found:
         raise ConfigurationError(f"{path} holds no public key")
     return found
+
+
+def copies(settings: Settings) -> Copies:
+    """Return the checkpoints that were kept outside the database, for a run to compare with.
+
+    Raises:
+        ConfigurationError: the public keys can't be read, or the signing key is none.
+    """
+    from forge_gdpr.audit.rollback import Copies
+
+    key, path = signing_key(settings), settings.checkpoint_file
+    keys = {*public_keys(settings), *([] if key is None else [key.public])}
+
+    def read() -> str:
+        if path is None:
+            return ""
+        try:
+            return path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""  # no checkpoint was copied yet
+        except OSError as error:
+            raise ConfigurationError(
+                f"FORGE_GDPR_CHECKPOINT_FILE={path} can't be read ({type(error).__name__}), so"
+                " nobody can say whether this database is as it was: let this login read it"
+            ) from None
+
+    return Copies(read=read, keys=sorted(keys, key=str))
 
 
 def publisher(settings: Settings) -> Callable[[str], None]:

@@ -10,6 +10,7 @@ import structlog
 
 from forge_gdpr.absence import Account
 from forge_gdpr.answers import Verdict
+from forge_gdpr.audit.rollback import NO_COPIES, Copies
 from forge_gdpr.chain import written_time
 from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.engine import reading
@@ -34,7 +35,16 @@ from forge_gdpr.run.canary import Canary
 from forge_gdpr.run.claiming import Claimer, Job
 from forge_gdpr.run.clock import Clock
 from forge_gdpr.run.inbox import Inbox
-from forge_gdpr.run.opening import Limits, admit, close_run, guard, open_run, repair, set_aside
+from forge_gdpr.run.opening import (
+    Limits,
+    admit,
+    close_run,
+    continued,
+    guard,
+    open_run,
+    repair,
+    set_aside,
+)
 from forge_gdpr.run.patience import Patience
 from forge_gdpr.run.pool import Pool, asked
 from forge_gdpr.run.recorder import Attempt, Recorder, Rules
@@ -96,6 +106,7 @@ class Order:
     account: Account = field(default_factory=Account)  #: that the API key reaches
     settings_digest: str = ""  #: of the settings in force, for certificates
     signing_key: SigningKey | None = None  #: None: the record goes on unsigned
+    copies: Copies = NO_COPIES  #: checkpoints that were kept outside the database
 
 
 @dataclass(slots=True)
@@ -125,10 +136,12 @@ def run(order: Order, around: Surroundings) -> Summary:
     Raises:
         ConfigurationError: the database is not migrated.
         DatabaseError: it failed on the way; what was in flight is repaired by the next run.
+        AuditBrokenError: the record is not what was signed; nobody was deleted.
         GuardStoppedError: nobody was deleted.
     """
     with reading(around.engine) as connection:
         require_current(connection)
+        rupture = continued(connection, order.limits, order.copies)
         started_s = around.monotonic()
         opened_at = database_now(connection)
     clock = Clock(opened_at=opened_at, started_s=started_s, monotonic=around.monotonic)
@@ -144,7 +157,7 @@ def run(order: Order, around: Surroundings) -> Summary:
         signing_key=order.signing_key,
     )
     with structlog.contextvars.bound_contextvars(run_id=rules.run_id):
-        open_run(around.engine, clock, rules, order.limits, version=order.version)
+        open_run(around.engine, clock, rules, order.limits, version=order.version, rupture=rupture)
         patience = Patience(
             around.gate,
             most_s=order.database_patience_s,
@@ -501,7 +514,9 @@ class _Night:
         return replace(summary, checkpoint=checkpoint)
 
     def _close(self, *, stopped: str | None, figures: dict[str, Json]) -> str | None:
-        checkpoint = close_run(self._recorder, stopped=stopped, figures=figures)
+        checkpoint = close_run(
+            self._recorder, stopped=stopped, figures=figures, copies=self._order.copies
+        )
         if checkpoint is not None:
             structlog.get_logger().info("audit.checkpoint", note=checkpoint)
             self._around.publish(checkpoint)

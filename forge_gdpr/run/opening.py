@@ -12,6 +12,7 @@ from forge_gdpr.audit.checkpoints import sign, tree_of
 from forge_gdpr.audit.events import Ended, Entry, EventName
 from forge_gdpr.audit.history import Past, earlier_dues, pasts
 from forge_gdpr.audit.record import append_main, head_of
+from forge_gdpr.audit.rollback import NO_COPIES, Copies, acceptance, compared, refused
 from forge_gdpr.database.engine import writing
 from forge_gdpr.database.tables import runs
 from forge_gdpr.errors import GuardStoppedError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from forge_gdpr.chain import Json
+    from forge_gdpr.continuity import Rupture
     from forge_gdpr.queue.admission import Admitted
     from forge_gdpr.queue.claims import Claimed, End
     from forge_gdpr.run.clock import Clock
@@ -47,6 +49,7 @@ class Limits:
     expected: int | None = None
     expect_absent: int | None = None  #: so many may be closed as absent, whoever's account it is
     reason: str | None = None  #: why the guards are overridden tonight: a code
+    after_restore: bool = False  #: go on although the record is not what was signed
     max_share: float = 0.0
     spike_factor: float = 0.0
     canary: int = 0
@@ -68,8 +71,41 @@ class Limits:
         return Due(now=now, cool_off_days=self.cool_off_days, approved_only=self.approved_only)
 
 
-def open_run(engine: Engine, clock: Clock, rules: Rules, limits: Limits, *, version: str) -> None:
-    """Write down that a run has begun: its lease, and ``run.opened`` in the main chain."""
+def continued(connection: Connection, limits: Limits, copies: Copies) -> Rupture | None:
+    """Compare the record with the checkpoints that are known, before anything is written.
+
+    Returns:
+        How it contradicts them, if somebody has said to go on; None if it extends them.
+
+    Raises:
+        AuditBrokenError: it contradicts them.
+        ConfigurationError: checkpoints were kept, and none of them can be checked.
+    """
+    _, rupture = compared(connection, copies)
+    if rupture is not None and not limits.after_restore:
+        raise refused(rupture)
+    return rupture
+
+
+def open_run(
+    engine: Engine,
+    clock: Clock,
+    rules: Rules,
+    limits: Limits,
+    *,
+    version: str,
+    rupture: Rupture | None = None,
+) -> None:
+    """Write down that a run has begun: its lease, and ``run.opened`` in the main chain.
+
+    Args:
+        engine: of the database.
+        clock: of the run.
+        rules: of the run.
+        limits: of the run.
+        version: of the program.
+        rupture: how the record contradicts what was signed, if the run goes on in spite of it.
+    """
     details: dict[str, Json] = {
         "version": version,
         "subject_key": rules.subject_key.id,
@@ -83,6 +119,17 @@ def open_run(engine: Engine, clock: Clock, rules: Rules, limits: Limits, *, vers
     opened = Entry(
         event=EventName.RUN_OPENED, run_id=rules.run_id, actor=rules.actor, details=details
     )
+    entries = [opened]
+    if rupture is not None:
+        accepted: dict[str, Json] = acceptance(rupture) | {"reason": limits.reason}
+        entries.append(
+            Entry(
+                event=EventName.GUARD_OVERRIDDEN,
+                run_id=rules.run_id,
+                actor=rules.actor,
+                details=accepted,
+            )
+        )
     with writing(engine) as connection:
         connection.execute(
             insert(runs).values(
@@ -91,10 +138,16 @@ def open_run(engine: Engine, clock: Clock, rules: Rules, limits: Limits, *, vers
                 lease_expires_at=clock.now() + timedelta(seconds=rules.lease_s),
             )
         )
-        append_main(connection, [opened], at=clock.now())
+        append_main(connection, entries, at=clock.now())
 
 
-def close_run(recorder: Recorder, *, stopped: str | None, figures: dict[str, Json]) -> str | None:
+def close_run(
+    recorder: Recorder,
+    *,
+    stopped: str | None,
+    figures: dict[str, Json],
+    copies: Copies = NO_COPIES,
+) -> str | None:
     """Write ``run.closed`` into the main chain, with the run chain's length, head and root.
 
     Returns:
@@ -107,7 +160,13 @@ def close_run(recorder: Recorder, *, stopped: str | None, figures: dict[str, Jso
         _close(recorder, connection, rules.run_id, details)
         if rules.signing_key is None:
             return None
-        return sign(connection, rules.signing_key, actor=rules.actor, at=recorder.clock.now())
+        return sign(
+            connection,
+            rules.signing_key,
+            actor=rules.actor,
+            at=recorder.clock.now(),
+            copies=copies,
+        )
 
     return recorder.commit(close)
 

@@ -1,0 +1,153 @@
+"""Noticing that the database came back from a backup: it has to extend what was signed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import select
+
+from forge_gdpr.audit.events import MAIN, EventName
+from forge_gdpr.audit.history import newest_body
+from forge_gdpr.audit.record import head_of
+from forge_gdpr.chain import canonical
+from forge_gdpr.checkpoints import checkpoint_in
+from forge_gdpr.continuity import kept, notes_among, rupture
+from forge_gdpr.database.tables import audit_events
+from forge_gdpr.errors import AuditBrokenError, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Connection
+
+    from forge_gdpr.chain import Json
+    from forge_gdpr.checkpoints import Checkpoint, PublicKey
+    from forge_gdpr.continuity import Rupture
+
+#: How the record names this guard where somebody went on after a restore.
+GUARD: Final = "restore"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copies:
+    """Where checkpoints are kept outside the database, and who may have signed them."""
+
+    read: Callable[[], str] = field(
+        default=lambda: ""
+    )  #: the text of CHECKPOINT_FILE, as it is now
+    keys: Sequence[PublicKey] = ()  #: none: whoever signed them
+
+
+#: There are none, or nobody says where.
+NO_COPIES: Final = Copies()
+
+
+def compared(connection: Connection, copies: Copies) -> tuple[list[Checkpoint], Rupture | None]:
+    """Return the newest checkpoints that are known, and how the record contradicts one of them.
+
+    Args:
+        connection: in a transaction.
+        copies: the checkpoints that were kept.
+
+    Returns:
+        The record's own and the one that was kept, as far as there are any; and None if the record
+        extends both.
+
+    Raises:
+        AuditBrokenError: it contradicts its own newest checkpoint, which no restore does.
+        ConfigurationError: checkpoints were kept, and none of them can be checked.
+    """
+    own = _own(connection)
+    if own is not None and _hash_at(connection, own.size) != own.head:
+        raise changed(own)
+    notes = notes_among(copies.read())
+    outside = kept(notes, keys=copies.keys, lost=_lost(connection) if notes else ())
+    if outside.is_unknown:
+        raise ConfigurationError(
+            "no checkpoint in FORGE_GDPR_CHECKPOINT_FILE is signed by a key that is known here, so"
+            " nobody can say whether this database is as it was: add the public key that signed"
+            " them to FORGE_GDPR_PUBLIC_KEY_FILE"
+        )
+    newest = [checkpoint for checkpoint in (own, outside.newest) if checkpoint is not None]
+    if outside.newest is None:
+        return newest, None
+    return newest, rupture(
+        outside.newest,
+        length=head_of(connection, MAIN).seq,
+        hash_then=_hash_at(connection, outside.newest.size),
+        lost=outside.last,
+    )
+
+
+def require_continued(connection: Connection, copies: Copies) -> list[Checkpoint]:
+    """Return the newest checkpoints that are known: what is signed next has to extend them.
+
+    Raises:
+        AuditBrokenError: the record does not extend them.
+        ConfigurationError: checkpoints were kept, and none of them can be checked.
+    """
+    newest, found = compared(connection, copies)
+    if found is not None:
+        raise refused(found)
+    return newest
+
+
+def changed(checkpoint: Checkpoint) -> AuditBrokenError:
+    """Return the error that the record contradicts a checkpoint as no restore explains it."""
+    return AuditBrokenError(
+        f"the record's first {checkpoint.size} events are not those that its checkpoint of"
+        f" {checkpoint.at:%Y-%m-%d %H:%M} UTC covers: the record was changed, and nothing was"
+        " signed; see 'forge-gdpr audit verify', keep the database as it is and tell the compliance"
+        " officer"
+    )
+
+
+def refused(found: Rupture) -> AuditBrokenError:
+    """Return the error that nothing was done for this."""
+    return AuditBrokenError(
+        f"{found.why}; nobody was deleted and nothing was signed: make again what people did since"
+        " (README, After a restore), then run once with --after-restore --reason CODE"
+    )
+
+
+def acceptance(found: Rupture) -> dict[str, Json]:
+    """Return what the record says when somebody goes on in spite of it."""
+    return {
+        "guard": GUARD,
+        "events": found.length,
+        "signed": found.checkpoint.size,
+        "head": found.checkpoint.head,
+        "lost": found.lost,
+    }
+
+
+def _own(connection: Connection) -> Checkpoint | None:
+    """Return the newest checkpoint in the record."""
+    try:
+        body = newest_body(connection, chain=MAIN, event=EventName.CHECKPOINT)
+        return None if body is None else checkpoint_in(str(body.get("note")))
+    except ValueError:
+        return None  # it is none; `audit verify` finds it
+
+
+def _hash_at(connection: Connection, seq: int) -> str | None:
+    """Return the hash of an event of the main chain: one read by its index."""
+    return connection.execute(
+        select(audit_events.c.hash).where(audit_events.c.chain == MAIN, audit_events.c.seq == seq)
+    ).scalar()
+
+
+def _lost(connection: Connection) -> set[str]:
+    """Return the digests of the notes whose history was lost, as the record accepted it."""
+    mark = canonical({"guard": GUARD}).strip("{}")
+    bodies = connection.execute(
+        select(audit_events.c.body).where(
+            audit_events.c.chain == MAIN,
+            audit_events.c.event == EventName.GUARD_OVERRIDDEN,
+            audit_events.c.body.contains(mark),
+        )
+    ).scalars()
+    accepted = (json.loads(body) for body in bodies)
+    return {str(body.get("lost")) for body in accepted if body.get("guard") == GUARD}

@@ -1,0 +1,202 @@
+"""Our database comes back from a backup: nobody is called, nothing is signed, and it says so.
+
+The backups here are real: a copy of the file, or of the whole PostgreSQL database.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from sqlalchemy import create_engine, make_url
+from world import fetch, insert
+
+from forge_gdpr.sandbox import Sandbox, generated_user
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Engine
+    from world import Program
+
+SIGNING: Final = {"FORGE_GDPR_SIGNING_KEY_FILE": "key", "FORGE_GDPR_CHECKPOINT_FILE": "checkpoints"}
+GO_ON: Final = ("run", "--after-restore", "--reason", "restore")
+
+
+@pytest.fixture
+def backup(
+    engine: Engine, database_url: str, request: pytest.FixtureRequest
+) -> Callable[[], Callable[[], None]]:
+    """Make a backup; what that returns brings it back."""
+    url = make_url(database_url)
+
+    def of_file() -> Callable[[], None]:
+        path, kept = Path(str(url.database)), Path(f"{url.database}.{secrets.token_hex(4)}")
+
+        def copy(source: Path, target: Path) -> None:
+            engine.dispose()
+            with sqlite3.connect(source) as old, sqlite3.connect(target) as new:
+                old.backup(new)
+            old.close()
+            new.close()
+
+        copy(path, kept)
+        return lambda: copy(kept, path)
+
+    def of_server() -> Callable[[], None]:
+        kept = f"{url.database}_{secrets.token_hex(4)}"
+        server = make_url(request.getfixturevalue("postgresql"))
+
+        def copy(source: object, target: object) -> None:
+            engine.dispose()
+            admin = create_engine(server, isolation_level="AUTOCOMMIT")
+            with admin.connect() as connection:
+                connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {target} WITH (FORCE)")
+                connection.exec_driver_sql(f"CREATE DATABASE {target} TEMPLATE {source}")
+            admin.dispose()
+
+        copy(url.database, kept)
+        return lambda: copy(kept, url.database)
+
+    return of_file if engine.dialect.name == "sqlite" else of_server
+
+
+@pytest.fixture
+def signed(program: Program, engine: Engine) -> Program:
+    """Two people waiting, one held, one erased and signed for."""
+    program.here("audit", "keygen", "key")
+    insert(engine, *({"forge_user_id": generated_user(n).id} for n in range(3)))
+    program.here("requests", "hold", "2", "3", "--reason", "dispute")
+    assert program.here("run", **SIGNING).returncode == 0
+    return program
+
+
+def record(engine: Engine) -> list[Any]:
+    return fetch(engine, "SELECT chain, seq, event FROM audit_events ORDER BY id")
+
+
+def notes(program: Program) -> int:
+    return (program.folder / "checkpoints").read_text().count("— forge-gdpr ")
+
+
+def people(sandbox: Sandbox) -> int:
+    return sum(seen.method == "DELETE" for seen in sandbox.seen)
+
+
+def test_a_hold_that_was_lost_is_not_carried_out(
+    program: Program, engine: Engine, sandbox: Sandbox, backup: Callable[[], Callable[[], None]]
+) -> None:
+    program.here("audit", "keygen", "key")
+    assert program.here("run", **SIGNING).returncode == 0
+    insert(engine, {"forge_user_id": generated_user(0).id})
+    restore = backup()
+    program.here("requests", "hold", "1", "--reason", "dispute")
+    assert program.here("run", **SIGNING).returncode == 0
+    restore()
+    before = record(engine)
+    for words in (("run",), ("run", "--dry-run"), ("run", "--dry-run", "--plan", "plan.json")):
+        refused = program.here(*words, **SIGNING)
+        assert (refused.returncode, refused.stderr.count("\n")) == (6, 1), words
+        assert refused.stderr.startswith("error: the record ends at event 3, and the checkpoint of")
+        assert "run once with --after-restore --reason CODE" in refused.stderr
+    signing = program.here("audit", "checkpoint", **SIGNING)
+    assert (signing.returncode, signing.stdout) == (6, "")
+    assert (record(engine), notes(program), people(sandbox)) == (before, 2, 0)
+    assert not (program.folder / "plan.json").exists()
+
+    program.here("requests", "hold", "1", "--reason", "dispute")  # made again
+    assert program.here("run", **SIGNING).returncode == 6
+    went_on = program.here(*GO_ON, **SIGNING)
+    assert (went_on.returncode, people(sandbox)) == (0, 0)
+    (said,) = fetch(engine, "SELECT body FROM audit_events WHERE event = 'guard.overridden'")
+    body = json.loads(said)
+    assert (body["chain"], body["guard"], body["reason"]) == ("main", "restore", "restore")
+    assert (body["events"], body["signed"]) == (5, 7)
+    assert program.here("run", **SIGNING).returncode == 0  # and on it goes
+    assert program.here("audit", "verify", **SIGNING).returncode == 0
+
+
+def test_a_second_restore_is_noticed_like_the_first(
+    signed: Program, engine: Engine, backup: Callable[[], Callable[[], None]]
+) -> None:
+    restore = backup()
+    assert signed.here("run", **SIGNING).returncode == 0
+    restore()
+    assert signed.here("run", **SIGNING).returncode == 6
+    assert signed.here(*GO_ON, **SIGNING).returncode == 0
+    later = backup()
+    assert signed.here("run", **SIGNING).returncode == 0
+    later()
+    assert signed.here("run", **SIGNING).returncode == 6
+    restore()
+    assert signed.here("run", **SIGNING).returncode == 6
+    assert signed.here(*GO_ON, **SIGNING).returncode == 0
+    assert signed.here("run", **SIGNING).returncode == 0
+    assert len(record(engine)) > 0
+
+
+def test_an_emptied_record_is_noticed(
+    program: Program, engine: Engine, backup: Callable[[], Callable[[], None]]
+) -> None:
+    program.here("audit", "keygen", "key")
+    restore = backup()
+    assert program.here("run", **SIGNING).returncode == 0
+    restore()
+    refused = program.here("run", **SIGNING)
+    assert (refused.returncode, "the record ends at event 0" in refused.stderr) == (6, True)
+    assert record(engine) == []
+
+
+def test_a_restore_is_noticed_without_the_key_that_signs(
+    signed: Program, backup: Callable[[], Callable[[], None]]
+) -> None:
+    restore = backup()
+    assert signed.here("run", **SIGNING).returncode == 0
+    restore()
+    kept = {"FORGE_GDPR_CHECKPOINT_FILE": "checkpoints"}
+    assert signed.here("run", **kept).returncode == 6
+    assert signed.here("run", **kept, FORGE_GDPR_PUBLIC_KEY_FILE="key.pub").returncode == 6
+    assert signed.here("run").returncode == 0  # nothing is known of what was signed
+
+
+def test_what_is_no_restore_is_no_alarm(
+    signed: Program, backup: Callable[[], Callable[[], None]]
+) -> None:
+    backup()()  # nothing was lost
+    assert signed.here("run", **SIGNING).returncode == 0
+    assert signed.here(*GO_ON, **SIGNING).returncode == 0  # nothing to accept
+    file = signed.folder / "checkpoints"
+    file.write_text(f"{file.read_text()}forge-gdpr\n900\nAAEC")  # torn
+    assert signed.here("run", **SIGNING).returncode == 0
+    signed.here("audit", "keygen", "other", "--name", "example.org/test")
+    shared = SIGNING | {"FORGE_GDPR_SIGNING_KEY_FILE": "other"}
+    assert signed.here("run", **shared).returncode == 0  # its checkpoints are none of these
+    file.unlink()
+    assert signed.here("run", **SIGNING).returncode == 0
+
+
+def test_checkpoints_that_nobody_can_check_are_a_wrong_setting(
+    signed: Program, engine: Engine
+) -> None:
+    before = record(engine)
+    signed.here("audit", "keygen", "new")
+    unknown = signed.here("run", **SIGNING | {"FORGE_GDPR_SIGNING_KEY_FILE": "new"})
+    assert (unknown.returncode, unknown.stderr.count("\n")) == (3, 1)
+    assert "add the public key that signed them to FORGE_GDPR_PUBLIC_KEY_FILE" in unknown.stderr
+    keys = f"{(signed.folder / 'key.pub').read_text()}{(signed.folder / 'new.pub').read_text()}"
+    (signed.folder / "keys.pub").write_text(keys)
+    rotated = {"FORGE_GDPR_SIGNING_KEY_FILE": "new", "FORGE_GDPR_PUBLIC_KEY_FILE": "keys.pub"}
+    assert record(engine) == before
+    assert signed.here("run", **SIGNING | rotated).returncode == 0
+    (signed.folder / "folder").mkdir()
+    folder = signed.here("run", **SIGNING | {"FORGE_GDPR_CHECKPOINT_FILE": "folder"})
+    assert (folder.returncode, "can't be read (IsADirectoryError)" in folder.stderr) == (3, True)
+
+
+def test_after_restore_is_for_the_record(program: Program) -> None:
+    bare = program.here("run", "--after-restore")
+    assert (bare.returncode, "--after-restore needs --reason CODE" in bare.stderr) == (2, True)
