@@ -26,7 +26,7 @@ check: .venv/made
 PURE_ROOMS := absence addresses answers certificates chain checkpoints deadlines desk/actions desk/explanations exports \
 	desk/returns forecast guards identifiers identity lifecycle merkle options outcomes \
 	pseudonyms retention retries \
-	run/canary run/conclusions runids spreadsheet watch/findings
+	run/canary run/conclusions runids spreadsheet strictjson watch/findings
 comma := ,
 space := $(subst ,, )
 PURE := $(subst $(space),$(comma),$(PURE_ROOMS:%=*/forge_gdpr/%.py))
