@@ -60,6 +60,11 @@ class PublicKey:
         named = self.name.encode() + b"\n" + _ED25519 + self.raw
         return hashlib.sha256(named).hexdigest()[: 2 * _ID_BYTES]
 
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of all of the key, to be compared by another way than it came."""
+        return hashlib.sha256(_ED25519 + self.raw).hexdigest()
+
     def __str__(self) -> str:
         return f"{self.name}+{self.id}+{_base64(_ED25519 + self.raw)}"
 
@@ -209,6 +214,20 @@ def require_signed(note: str, keys: Iterable[PublicKey]) -> PublicKey:
         signer = key
     if signer is None:
         raise InvalidCheckpointError("no key that is known here has signed it")
+    return signer
+
+
+def sole_signer(note: str, keys: Iterable[PublicKey]) -> PublicKey:
+    """Return which of the keys has signed a note that nobody else has signed.
+
+    Names beside the one that was checked would pass for signers of the evidence.
+
+    Raises:
+        InvalidCheckpointError: none has, there are more signatures, or one is false.
+    """
+    signer = require_signed(note, keys)
+    if len(_opened(note)[1]) != 1:
+        raise InvalidCheckpointError("it has signatures that nobody can check here")
     return signer
 
 

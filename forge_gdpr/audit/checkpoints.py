@@ -10,7 +10,7 @@ from forge_gdpr.audit.events import MAIN, Entry, EventName
 from forge_gdpr.audit.history import newest_body
 from forge_gdpr.audit.record import append, head_of, lock_main
 from forge_gdpr.audit.rollback import NO_COPIES, changed, require_continued
-from forge_gdpr.checkpoints import Checkpoint
+from forge_gdpr.checkpoints import Checkpoint, InvalidCheckpointError, checkpoint_in
 from forge_gdpr.database.tables import audit_events
 from forge_gdpr.merkle import Tree
 
@@ -99,6 +99,32 @@ def _root_beyond(connection: Connection, older: Sequence[Checkpoint]) -> bytes:
             if checkpoint.size == tree.size and checkpoint.root != tree.root:
                 raise changed(checkpoint)
     return tree.root
+
+
+def sign_newer(
+    connection: Connection, key: SigningKey, *, actor: str, at: datetime, copies: Copies = NO_COPIES
+) -> str | None:
+    """Sign the main chain as `sign` does, if it has events that its newest checkpoint is not over.
+
+    Args:
+        connection: in a writing transaction.
+        key: signs.
+        actor: who asked for it.
+        at: the database's clock.
+        copies: the checkpoints that were kept outside the database.
+
+    Returns:
+        The new checkpoint, a signed note; None if there is nothing to sign.
+    """
+    lock_main(connection)
+    head, note = head_of(connection, MAIN), newest(connection)
+    try:
+        signed = 0 if note is None else checkpoint_in(note).size + 1  # itself is the next event
+    except InvalidCheckpointError:
+        signed = 0
+    if head.seq == signed:
+        return None
+    return sign(connection, key, actor=actor, at=at, copies=copies)
 
 
 def newest(connection: Connection) -> str | None:

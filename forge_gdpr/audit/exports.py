@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from contextlib import contextmanager
-from datetime import datetime, time, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -15,7 +15,6 @@ from sqlalchemy import func, select
 
 from forge_gdpr.audit.checkpoints import newest
 from forge_gdpr.audit.events import MAIN
-from forge_gdpr.chain import written_time
 from forge_gdpr.database.tables import audit_events
 from forge_gdpr.errors import AuditBrokenError, InvalidInputError
 from forge_gdpr.exports import (
@@ -25,7 +24,6 @@ from forge_gdpr.exports import (
     SHEET,
     InvalidExportError,
     Ledger,
-    Query,
     line_of,
     withheld_line,
 )
@@ -33,36 +31,19 @@ from forge_gdpr.spreadsheet import csv_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import date, tzinfo
 
     from sqlalchemy import Connection
+
+    from forge_gdpr.exports import Query, Tail
 
 _E: Final = audit_events.c
 _PAGE: Final = 5000
 
 
-def query_of(*, first_day: date, last_day: date, zone: tzinfo) -> Query:
-    """Return the question for some days of a controller.
-
-    Args:
-        first_day: the first one.
-        last_day: the last one, inclusive.
-        zone: in which its days begin.
-    """
-    midnight, day = time(tzinfo=zone), timedelta(days=1)
-    return Query(
-        first_day=first_day.isoformat(),
-        last_day=last_day.isoformat(),
-        time_zone=str(zone),
-        since=written_time(datetime.combine(first_day, midnight)),
-        until=written_time(datetime.combine(last_day + day, midnight)),
-    )
-
-
 def write_export(
     connection: Connection, into: Path, query: Query, *, issued_at: str, version: str
-) -> dict[str, Any]:
-    """Write an export and return its manifest.
+) -> tuple[dict[str, Any], Tail]:
+    """Write an export and return its manifest, and what of it is not signed.
 
     The folder is there with all that belongs in it, or not at all; only its owner may read it.
 
@@ -91,7 +72,7 @@ def write_export(
                 file.write(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     except InvalidExportError as error:
         raise AuditBrokenError(f"the record: {error}; run 'forge-gdpr audit verify'") from None
-    return manifest
+    return manifest, ledger.tail
 
 
 def _lines(connection: Connection, query: Query, ledger: Ledger) -> Iterator[str]:

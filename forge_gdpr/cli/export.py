@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from forge_gdpr.cli import wiring
-from forge_gdpr.cli.parameters import DAY, ending, public_key_option
+from forge_gdpr.cli.output import echo_lines, printable
+from forge_gdpr.cli.parameters import DAY, actor_option, ending, login_name, public_key_option
 from forge_gdpr.cli.paths import named
-from forge_gdpr.errors import AuditBrokenError, ExitCode, InvalidInputError
+from forge_gdpr.errors import AuditBrokenError, DatabaseError, ExitCode, InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from sqlalchemy import Engine
+
+    from forge_gdpr.exports import Tail, Verified
+    from forge_gdpr.settings import Settings
 
 
 @click.command(
@@ -40,35 +46,47 @@ if TYPE_CHECKING:
     help="Verify this export instead; needs --public-key and no database.",
 )
 @public_key_option
+@click.option(
+    "--allow-unsigned-tail",
+    is_flag=True,
+    help="With --verify: accept events that are not signed, and count them apart.",
+)
+@actor_option
 def export_command(
     since: datetime | None,
     until: datetime | None,
     into: Path | None,
     folder: Path | None,
     public_key: Path | None,
+    allow_unsigned_tail: bool,
+    actor: str | None,
 ) -> None:
     """Write the record over a period into a folder: the evidence, a sheet of it, a manifest.
 
-    Whoever has the folder and the public key can verify that nothing in it was changed and that
-    nothing of the period is missing. It names nobody but by pseudonym and reference.
+    With a signing key, the record is signed first if it has newer events. Whoever has the folder
+    and the public key can verify that nothing in it was changed and that nothing of the period is
+    missing. It names nobody but by pseudonym and reference.
     """
-    asked = (since, until, into)
-    if folder is not None and asked == (None, None, None):
-        click.echo("\n".join(_verdict(_verified(folder, public_key))))
+    if folder is not None and (since, until, into, actor) == (None, None, None, None):
+        found = _verified(folder, public_key, allow_unsigned_tail=allow_unsigned_tail)
+        echo_lines(_verdict(found))
     elif folder is None and since is not None and until is not None and into is not None:
         if since > until:
             raise click.UsageError("--from is later than --to")
-        _export(since, until, into)
+        if allow_unsigned_tail:
+            raise click.UsageError("--allow-unsigned-tail is for --verify")
+        _export(since, until, into, actor=actor or login_name())
     else:
         raise click.UsageError("give --from, --to and --into, or a folder with --verify")
 
 
-def _export(since: datetime, until: datetime, into: Path) -> None:
+def _export(since: datetime, until: datetime, into: Path, *, actor: str) -> None:
     from importlib.metadata import version
 
-    from forge_gdpr.audit.exports import query_of, write_export
+    from forge_gdpr.audit.exports import write_export
     from forge_gdpr.chain import written_time
     from forge_gdpr.database.engine import reading
+    from forge_gdpr.exports import query_of
 
     settings = wiring.settings_with()
     zone = wiring.legal_clock(settings).zone
@@ -76,84 +94,193 @@ def _export(since: datetime, until: datetime, into: Path) -> None:
         query = query_of(first_day=since.date(), last_day=until.date(), zone=zone)
     except OverflowError:
         raise click.UsageError("--from and --to reach beyond the calendar") from None
-    with named(into), reading(wiring.migrated_engine(settings)) as connection:
-        manifest = write_export(
-            connection,
-            into,
-            query,
-            issued_at=written_time(datetime.now(UTC)),
-            version=version("forge-gdpr"),
-        )
-    click.echo("\n".join([f"{into}:", *_told(manifest)]))
+    with named(into):
+        _require_new(into)
+        engine = wiring.migrated_engine(settings)
+        fault = _sign_newer(settings, engine, actor=actor)
+        with reading(engine) as connection:
+            manifest, tail = write_export(
+                connection,
+                into,
+                query,
+                issued_at=written_time(datetime.now(UTC)),
+                version=version("forge-gdpr"),
+            )
+    echo_lines([f"{into}:", *_told(manifest, tail)])
+    if fault is not None:
+        click.echo(f"the newest events can't be signed by this login: {printable(fault)}", err=True)
     if manifest["checkpoint"] is None:
         click.echo(
             "the record is not signed, so nobody can verify this: set FORGE_GDPR_SIGNING_KEY_FILE,"
             " run 'forge-gdpr audit checkpoint' and export again",
             err=True,
         )
+    elif tail.events:
+        click.echo(
+            f"not signed are {printable(tail)}: --verify refuses this export, unless"
+            " --allow-unsigned-tail is given; set FORGE_GDPR_SIGNING_KEY_FILE and export again when"
+            " no run is open",
+            err=True,
+        )
 
 
-def _verified(folder: Path, public_key: Path | None) -> dict[str, Any]:
+def _require_new(into: Path) -> None:
+    """Refuse a folder that is there, before anything is signed for it."""
+    if into.exists() or into.is_symlink():
+        raise InvalidInputError(f"{into} is there already: name a folder that is not")
+
+
+def _sign_newer(settings: Settings, engine: Engine, *, actor: str) -> str | None:
+    """Sign what came after the newest checkpoint; return why it can't be, if it can't be."""
+    from forge_gdpr.audit.checkpoints import sign_newer
+    from forge_gdpr.database.engine import now, writing
+
+    key = wiring.signing_key(settings)
+    if key is None:
+        return None
+    try:
+        with writing(engine) as connection:
+            note = sign_newer(
+                connection, key, actor=actor, at=now(connection), copies=wiring.copies(settings)
+            )
+    except DatabaseError as error:
+        return str(error)
+    if note is not None:
+        wiring.publisher(settings)(note)
+    return None
+
+
+def _verified(folder: Path, public_key: Path | None, *, allow_unsigned_tail: bool) -> Verified:
     """Verify an export without a database and without settings."""
-    from forge_gdpr.exports import EVENTS, MANIFEST, SHEET, InvalidExportError, verified
+    from forge_gdpr.exports import (
+        EVENTS,
+        MANIFEST,
+        SHEET,
+        InvalidExportError,
+        manifest_in,
+        require_files,
+        verified,
+    )
 
     if public_key is None:
         raise click.UsageError("--verify needs --public-key, the keys that may have signed")
     keys = wiring.public_keys_in(public_key)
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        require_files(_names_in(folder))
+        manifest = manifest_in(_text_of(folder / MANIFEST))
         with (folder / SHEET).open("rb") as sheet:
             sha256 = hashlib.file_digest(sheet, "sha256").hexdigest()
-        return verified(manifest, _lines_of(folder / EVENTS), sheet_sha256=sha256, keys=keys)
+        return verified(
+            manifest,
+            _lines_of(folder / EVENTS),
+            sheet_sha256=sha256,
+            keys=keys,
+            allow_unsigned_tail=allow_unsigned_tail,
+        )
     except InvalidExportError as error:
         raise AuditBrokenError(
-            f"{folder} proves nothing: {error}; ask for the original, and check the public key"
+            printable(f"{folder} is not verified: {error}; {_advice(str(error))}")
         ) from None
     except OSError as error:
         raise InvalidInputError(f"{error.filename} can't be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:
+    except UnicodeDecodeError as error:
         raise InvalidInputError(f"{folder} is no export ({type(error).__name__})") from None
 
 
+def _advice(fault: str) -> str:
+    if fault.startswith("not signed are "):
+        return "ask for an export that ends with its checkpoint, or add --allow-unsigned-tail"
+    return "ask for the original, and check the public key"
+
+
+def _names_in(folder: Path) -> list[str]:
+    """Return the names of the files in a folder; a link could show another file to each reader.
+
+    Raises:
+        InvalidExportError: there is something else than a file in it.
+    """
+    from forge_gdpr.exports import InvalidExportError
+
+    for entry in folder.iterdir():
+        if entry.is_symlink() or not entry.is_file():
+            raise InvalidExportError(f"{entry.name!a} in it is not a file")
+    return [entry.name for entry in folder.iterdir()]
+
+
+def _text_of(file: Path) -> str:
+    from forge_gdpr.strictjson import MOST_CHARACTERS
+
+    with file.open(encoding="utf-8", newline="") as stream:
+        return stream.read(MOST_CHARACTERS + 1)
+
+
 def _lines_of(file: Path) -> Iterator[str]:
+    from forge_gdpr.strictjson import MOST_IN_A_LINE
+
     with file.open(encoding="utf-8", newline="\n") as lines:
-        yield from lines
+        while line := lines.readline(MOST_IN_A_LINE + 1):
+            yield line
 
 
-def _told(manifest: Mapping[str, Any]) -> list[str]:
-    """Return what an export holds, for people."""
-    query, runs = manifest["query"], len(manifest["chains"]) - 1
+def _told(manifest: Mapping[str, Any], tail: Tail) -> list[str]:
+    """Return what an export holds, for people; what is not signed is marked in each line."""
+    query = manifest["query"]
+    runs = [chain for chain in manifest["chains"][1:] if chain["chain"] not in tail.events]
     lines = {
         "period": f"{query['first_day']} to {query['last_day']} ({query['time_zone']}), from"
         f" {query['since']} until before {query['until']}",
-        "events in it": manifest["events_in_period"],
-        "runs alive in it": f"{runs}, each whole",
-        "the main chain": f"whole; of {manifest['events_withheld']} events about requests outside"
-        " the period the hash alone",
+        "events in it": f"{manifest['events_in_period']}{_not_signed(tail.in_period)}",
+        "runs alive in it": f"{len(runs)}, each whole{_open_runs(tail)}",
+        "the main chain": f"whole{_not_signed(tail.events.get('main', 0))}; of"
+        f" {manifest['events_withheld']} events about requests outside the period the hash alone",
     }
     return [f"  {name}: {told}" for name, told in lines.items()]
 
 
-def _verdict(manifest: Mapping[str, Any]) -> list[str]:
-    from forge_gdpr.chain import written_time
-    from forge_gdpr.checkpoints import checkpoint_in
+def _not_signed(count: int) -> str:
+    return f" ({count} of them NOT SIGNED)" if count else ""
 
-    signed = checkpoint_in(manifest["checkpoint"])
+
+def _open_runs(tail: Tail) -> str:
+    from forge_gdpr.exports import MAIN, shortened
+
+    runs = list(dict.fromkeys([*tail.open_runs, *tail.events]))
+    if MAIN in runs:
+        runs.remove(MAIN)
+    if not runs:
+        return ""
+    count = sum(tail.events.get(run_id, 0) for run_id in runs)
+    return (
+        f"; {len(runs)} not closed by a signed event ({shortened(runs)}), with {count} events NOT"
+        " SIGNED"
+    )
+
+
+def _verdict(found: Verified) -> list[str]:
+    from forge_gdpr.chain import written_time
+
+    signed, tail = found.checkpoint, found.tail
     limits = [
         "It proves what was recorded and what Forge answered, not what is left on Forge's disks.",
         "Its times are those of the controller's database.",
+        "It is over the period that it names: compare that with what you asked for.",
+        "It is worth as much as the public key: compare its SHA-256 by another way than it came.",
+        "Not signed is who asked for the checkpoint, and when and by which version this was made.",
     ]
-    if manifest["events_not_signed"]:
+    head = "the export is verified: unchanged and complete"
+    if tail.events:
+        head = "the export is verified AS FAR AS IT IS SIGNED, and there it is complete"
         limits.append(
-            f"What came after the signature (events of main: {manifest['events_not_signed']}) can"
-            " still be cut off: a later export shows whether it stays."
+            f"NOT SIGNED are {tail}: anybody who had the export in hand could have written, changed"
+            " or removed them."
         )
-    if not all(chain["closed"] for chain in manifest["chains"][1:]):
-        limits.append("Of a run that had not closed the end is not known.")
+    if tail.open_runs:
+        limits.append("Of a run that had not closed when it was signed nothing is proven.")
     return [
-        "the export holds, unchanged and complete:",
-        *_told(manifest),
+        f"{head}:",
+        *_told(found.manifest, tail),
         f"  signed: {signed.origin}, {signed.size} events of main, {written_time(signed.at)}",
+        f"  by: {found.key.name}+{found.key.id}, SHA-256 {found.key.fingerprint}",
         "What it does not prove:",
         *(f"- {limit}" for limit in limits),
     ]

@@ -112,6 +112,12 @@ def printable(cell: object) -> str:
     )
 
 
+def echo_lines(lines: Iterable[str]) -> None:
+    """Write lines; a text in one of them that has a line end of its own makes no other line."""
+    for line in lines:
+        click.echo(printable(line))
+
+
 def echo_text(pieces: Iterable[str]) -> None:
     """Write text that has its line ends, some of it at a time, as long as anybody takes it."""
     left = iter(pieces)

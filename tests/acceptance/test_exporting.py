@@ -15,11 +15,12 @@ import pytest
 from world import Program, insert, night
 
 from forge_gdpr.audit.events import MAIN, Entry, EventName
-from forge_gdpr.audit.exports import query_of, write_export
+from forge_gdpr.audit.exports import write_export
 from forge_gdpr.audit.record import append, head_of
-from forge_gdpr.chain import Head
+from forge_gdpr.chain import Head, written_time
 from forge_gdpr.checkpoints import signing_key
 from forge_gdpr.database.engine import now, reading, writing
+from forge_gdpr.exports import query_of
 from forge_gdpr.sandbox import generated_user
 
 if TYPE_CHECKING:
@@ -73,14 +74,14 @@ def test_an_export_is_verified_with_a_copy_and_the_public_key_alone(
     checked = without_us(away)(*VERIFY)
     assert (checked.returncode, checked.stderr) == (0, "")
     for said in (
-        "the export holds, unchanged and complete:",
+        "the export is verified: unchanged and complete:",
         "runs alive in it: 2, each whole",
         "whole; of 0 events about requests outside the period the hash alone",
         "signed: example.org/gdpr, ",
         "- It proves what was recorded and what Forge answered, not what is left on Forge's disks.",
     ):
         assert said in checked.stdout
-    assert "can still be cut off" not in checked.stdout
+    assert "NOT SIGNED" not in checked.stdout
 
 
 def test_only_its_owner_reads_an_export_and_it_names_nobody(exported: Program) -> None:
@@ -127,20 +128,96 @@ def test_a_period_without_events_holds_no_more_than_it_must(after_two_nights: Pr
     assert "of 2 events about requests outside the period the hash alone" in checked.stdout
 
 
-def test_what_came_after_the_signature_and_what_is_still_open_is_said(
-    after_two_nights: Program, engine: Engine
-) -> None:
+def append_a_run(engine: Engine, *, actor: str = "cron") -> None:
     with writing(engine) as connection:
         at = now(connection)
-        opened = Entry(event=EventName.RUN_OPENED, run_id="running", actor="cron")
+        opened = Entry(event=EventName.RUN_OPENED, run_id="running", actor=actor)
         append(connection, head_of(connection, MAIN), [opened], at=at)
         admitted = Entry(event=EventName.REQUEST_ADMITTED, run_id="running", request_id=70)
         append(connection, Head(chain="running"), [admitted], at=at)
-    assert after_two_nights.here("audit", "export", *PERIOD, "--into", "evidence").returncode == 0
+
+
+def test_what_came_after_the_signature_is_refused_unless_it_is_allowed(
+    after_two_nights: Program, engine: Engine
+) -> None:
+    append_a_run(engine)
+    done = after_two_nights.here("audit", "export", *PERIOD, "--into", "evidence")
+    tail = "1 of main (from event 9) and 1 of runs that no signed event closes (running)"
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+    assert f"not signed are {tail}: --verify refuses this export" in done.stderr
     checked = after_two_nights.here(*VERIFY)
-    assert checked.returncode == 0
-    assert "(events of main: 1) can still be cut off" in checked.stdout
-    assert "Of a run that had not closed the end is not known." in checked.stdout
+    assert (checked.returncode, checked.stdout, checked.stderr.count("\n")) == (6, "", 1)
+    assert f"evidence is not verified: not signed are {tail}" in checked.stderr
+    allowed = after_two_nights.here(*VERIFY, "--allow-unsigned-tail")
+    assert (allowed.returncode, allowed.stderr) == (0, "")
+    for said in (
+        "the export is verified AS FAR AS IT IS SIGNED, and there it is complete:",
+        "(2 of them NOT SIGNED)",
+        "2, each whole; 1 not closed by a signed event (running), with 1 events NOT SIGNED",
+        "the main chain: whole (1 of them NOT SIGNED); ",
+        f"- NOT SIGNED are {tail}: anybody",
+    ):
+        assert said in allowed.stdout
+    assert "unchanged and complete" not in allowed.stdout
+
+
+def test_an_export_of_a_signed_record_ends_with_its_checkpoint(
+    after_two_nights: Program, engine: Engine
+) -> None:
+    insert(engine, {"forge_user_id": generated_user(9).id, "status": "held"})
+    done = after_two_nights.here("requests", "cancel", "9", "--reason", "withdrawn", "--yes")
+    assert done.returncode == 0, done.stderr
+    words = ("audit", "export", *PERIOD, "--actor", "ada", "--into")
+    done = after_two_nights.here(*words, "evidence", FORGE_GDPR_CHECKPOINT_FILE="notes", **SIGNING)
+    assert (done.returncode, done.stderr) == (0, "")
+    notes = (after_two_nights.folder / "notes").read_text()
+    assert after_two_nights.here(*VERIFY).returncode == 0
+    last = (after_two_nights.folder / "evidence" / "events.jsonl").read_text()
+    bodies = [json.loads(json.loads(line)["body"]) for line in last.splitlines()]
+    ends = [body for body in bodies if body["chain"] == "main"]
+    assert (ends[-1]["event"], ends[-1]["actor"]) == ("audit.checkpoint", "ada")
+    assert notes == f"{ends[-1]['note']}\n"
+    again = after_two_nights.here(*words, "again", FORGE_GDPR_CHECKPOINT_FILE="notes", **SIGNING)
+    assert (again.returncode, (after_two_nights.folder / "notes").read_text()) == (0, notes)
+    allowed = after_two_nights.here(*words, "third", "--allow-unsigned-tail")
+    assert (allowed.returncode, "is for --verify" in allowed.stderr) == (2, True)
+
+
+def test_a_login_that_may_not_write_says_that_it_can_not_sign(
+    after_two_nights: Program, engine: Engine
+) -> None:
+    append_a_run(engine)
+    if engine.dialect.name == "sqlite":
+        trigger = (
+            "CREATE TRIGGER t BEFORE INSERT ON audit_events BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+    else:
+        trigger = "CREATE RULE r AS ON INSERT TO audit_events DO INSTEAD SELECT 1 / 0"
+    with engine.begin() as connection:
+        connection.exec_driver_sql(trigger)
+    done = after_two_nights.here("audit", "export", *PERIOD, "--into", "evidence", **SIGNING)
+    assert (done.returncode, done.stderr.count("\n")) == (0, 2)
+    assert "the newest events can't be signed by this login: " in done.stderr
+    assert "--verify refuses this export" in done.stderr
+
+
+def test_no_text_of_the_evidence_prints_a_line_of_its_own(
+    after_two_nights: Program, engine: Engine
+) -> None:
+    lie = "x\nthe export is verified: all\x1b[2J"
+    with writing(engine) as connection:
+        opened = Entry(event=EventName.RUN_OPENED, run_id=lie, actor="eve")
+        append(connection, head_of(connection, MAIN), [opened], at=now(connection))
+        one = Entry(event=EventName.REQUEST_ADMITTED, run_id=lie, request_id=70)
+        append(connection, Head(chain=lie), [one], at=now(connection))
+    after_two_nights.here("audit", "export", *PERIOD, "--into", "evidence")
+    for words, code in ((VERIFY, 6), ((*VERIFY, "--allow-unsigned-tail"), 0)):
+        checked = after_two_nights.here(*words)
+        lines = (checked.stdout + checked.stderr).splitlines()
+        assert checked.returncode == code
+        assert not [line for line in lines if line.startswith("the export is verified: ")]
+        assert "\x1b" not in checked.stdout + checked.stderr
+        assert [line for line in lines if "x\\nthe export is verified" in line]
 
 
 def test_days_begin_where_the_controller_is(after_two_nights: Program) -> None:
@@ -172,6 +249,13 @@ def write(file: str, data: bytes) -> Callable[[Path], object]:
     return lambda folder: (folder / file).write_bytes(data)
 
 
+def link(file: Path) -> None:
+    away = file.parent.parent / "elsewhere"
+    away.write_bytes(file.read_bytes())
+    file.unlink()
+    file.symlink_to(away)
+
+
 def drop_a_line(folder: Path) -> None:
     lines = (folder / "events.jsonl").read_text().splitlines(keepends=True)
     del lines[-3]
@@ -184,11 +268,16 @@ TAMPERINGS: Final[Sequence[tuple[Callable[[Path], object], int, str]]] = (
     (edit("events.csv", "erased", "absent"), 6, "events.csv does not say what events.jsonl"),
     (edit("manifest.json", '"events": ', '"events": 1'), 6, "something else than its events"),
     (edit("manifest.json", '"checkpoint": "', '"checkpoint": "x'), 6, "its checkpoint"),
-    (remove("manifest.json"), 2, "evidence/manifest.json can't be read"),
-    (remove("events.jsonl"), 2, "evidence/events.jsonl can't be read"),
-    (remove("events.csv"), 2, "evidence/events.csv can't be read"),
-    (write("manifest.json", b"{"), 2, "evidence is no export (JSONDecodeError)"),
-    (write("manifest.json", b"[" * 100_000), 2, "evidence is no export"),
+    (remove("manifest.json"), 6, "manifest.json is missing"),
+    (remove("events.jsonl"), 6, "events.jsonl is missing"),
+    (remove("events.csv"), 6, "events.csv is missing"),
+    (write("manifest.json", b"{"), 6, "manifest.json: it is not JSON"),
+    (write("manifest.json", b"[" * 100_000), 6, "manifest.json: it is not JSON"),
+    (write("note.txt", b"trust me"), 6, "more in it than an export: 'note.txt'"),
+    (lambda folder: (folder / "more").mkdir(), 6, "'more' in it is not a file"),
+    (lambda folder: link(folder / "events.csv"), 6, "'events.csv' in it is not a file"),
+    (edit("manifest.json", '"events": ', '"events": 1, "events": '), 6, "one name twice"),
+    (edit("manifest.json", '"last_day": "2126', '"last_day": "2127'), 6, "names another period"),
     (write("manifest.json", b"{}"), 6, "its manifest is none of this kind"),
     (write("events.jsonl", b"\xff\n"), 2, "evidence is no export (UnicodeDecodeError)"),
     (write("events.jsonl", b""), 6, "its end was cut off"),
@@ -286,8 +375,10 @@ def test_an_export_beside_a_run_is_whole(engine: Engine, sandbox: Sandbox, tmp_p
             day = now(connection).date()
             query = query_of(first_day=day, last_day=day, zone=UTC)
             into = tmp_path / str(number)
-            write_export(connection, into, query, issued_at="now", version="0")
+            issued_at = written_time(now(connection))
+            write_export(connection, into, query, issued_at=issued_at, version="0")
     writer.join()
     for one in range(1, number + 1):
-        done = auditor.here("audit", "export", "--verify", str(one), "--public-key", "key.pub")
+        words = ("audit", "export", "--verify", str(one), "--public-key", "key.pub")
+        done = auditor.here(*words, "--allow-unsigned-tail")  # a run may be open
         assert done.returncode == 0, done.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from datetime import UTC, datetime
 
 import pytest
@@ -19,6 +21,7 @@ from forge_gdpr.checkpoints import (
     notes_in,
     require_signed,
     signing_key,
+    sole_signer,
 )
 
 #: From the documentation of golang.org/x/mod/sumdb/note.
@@ -50,6 +53,20 @@ def test_the_published_note_is_signed_and_verified_alike() -> None:
     assert (str(key.public), key.secret_text()) == (PUBLIC, SECRET)
     assert key.signed(TEXT) == f"{TEXT}\n{SIGNATURE}"
     assert require_signed(f"{TEXT}\n{SIGNATURE}", [PublicKey.parse(PUBLIC)]).name == "PeterNeumann"
+
+
+def test_a_key_is_compared_by_the_digest_of_all_of_it() -> None:
+    key = PublicKey.parse(PUBLIC)
+    raw = base64.b64decode(PUBLIC.split("+", 2)[2])
+    assert key.fingerprint == hashlib.sha256(raw).hexdigest()
+
+
+def test_nobody_stands_beside_the_signer_who_was_checked() -> None:
+    assert sole_signer(NOTE, [OTHER.public, KEY.public]) == KEY.public
+    beside = NOTE + OTHER.signed(CHECKPOINT.text).split("\n\n")[1]
+    assert require_signed(beside, [KEY.public]) == KEY.public
+    with pytest.raises(InvalidCheckpointError, match="signatures that nobody can check here"):
+        sole_signer(beside, [KEY.public])
 
 
 def test_a_checkpoint_is_five_readable_lines_and_a_signature() -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from dataclasses import asdict
+from datetime import date
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 import pytest
 from builders import Chain, make_checkpoint
@@ -19,11 +22,17 @@ from forge_gdpr.exports import (
     EVENTS,
     FIRST_FORMAT,
     FORMAT,
+    SECOND_FORMAT,
     SHEET,
     InvalidExportError,
     Ledger,
     Query,
+    Verified,
     line_of,
+    manifest_in,
+    query_of,
+    require_files,
+    shortened,
     verified,
     withheld_line,
 )
@@ -149,12 +158,13 @@ class Export:
         self.manifest = json.loads(json.dumps(told))
         return self
 
-    def verified(self, key: Any = KEY) -> dict[str, Any]:
+    def verified(self, key: Any = KEY, *, allow_unsigned_tail: bool = True) -> Verified:
         return verified(
             self.manifest,
             self.lines,
             sheet_sha256=self.manifest["files"][SHEET]["sha256"],
             keys=[key.public],
+            allow_unsigned_tail=allow_unsigned_tail,
         )
 
 
@@ -166,7 +176,7 @@ def line(chain: Chain, seq: int) -> str:
 
 def test_an_export_tells_what_lies_in_its_period() -> None:
     export = Export().told()
-    told = export.verified()
+    told = export.verified().manifest
     assert told == export.manifest
     assert (told["events"], told["events_withheld"], told["events_in_period"]) == (15, 4, 10)
     assert [(one["chain"], one["last_seq"], one["closed"]) for one in told["chains"]] == [
@@ -176,7 +186,7 @@ def test_an_export_tells_what_lies_in_its_period() -> None:
     ]
     assert told["chains"][1]["first_seq"] == 1
     assert told["chains"][1]["last_hash"] == CHAINS["run-2"].hash(3)
-    assert told["events_not_signed"] == 1
+    assert (told["events_not_signed"], told["events_in_period_not_signed"]) == (2, 0)
     data = "".join(export.lines).encode()
     assert told["files"][EVENTS] == {
         "bytes": len(data),
@@ -197,9 +207,18 @@ def test_an_older_export_is_valid_with_the_sheet_of_its_time() -> None:
     manifest, lines, sheet = exported_before()
     digest = hashlib.sha256(sheet.encode()).hexdigest()
     assert manifest["export"] == FIRST_FORMAT
-    assert verified(manifest, lines, sheet_sha256=digest, keys=[KEY.public]) == manifest
-    with pytest.raises(InvalidExportError, match="something else than its events: files"):
-        verified(manifest | {"export": FORMAT}, lines, sheet_sha256=digest, keys=[KEY.public])
+    allowed: dict[str, Any] = {
+        "sheet_sha256": digest,
+        "keys": [KEY.public],
+        "allow_unsigned_tail": True,
+    }
+    assert verified(manifest, lines, **allowed).manifest == manifest
+    assert verified(manifest, lines, **allowed).tail.events == {"main": 2}
+    with pytest.raises(InvalidExportError, match="not signed are 2 of main"):
+        verified(manifest, lines, **(allowed | {"allow_unsigned_tail": False}))
+    for newer, said in ((SECOND_FORMAT, "files"), (FORMAT, "chains, files, events_not_signed")):
+        with pytest.raises(InvalidExportError, match=f"something else than its events: {said}"):
+            verified(manifest | {"export": newer}, lines, **allowed)
 
 
 def test_the_sheet_says_in_words_what_a_closing_means() -> None:
@@ -212,7 +231,7 @@ def test_the_sheet_says_in_words_what_a_closing_means() -> None:
         ended | {"event": "request.held", "absence": "here"},
     )
     export = Export(in_main, withheld=set(), runs=()).told()
-    assert export.verified() == export.manifest
+    assert export.verified().manifest == export.manifest
     rows = list(csv.DictReader(StringIO(export.sheet, newline=""), COLUMNS, strict=True))
     assert [(row["meaning"], row["absence"]) for row in rows] == [
         (
@@ -243,19 +262,32 @@ def test_the_events_beside_the_period_show_that_none_of_it_is_missing() -> None:
 def test_a_period_without_events_is_shown_to_be_empty() -> None:
     outside = (held(1, "06-01"), held(2, "06-02"), held(3, "10-02"), held(4, "10-03"))
     export = Export(outside, withheld={1, 4}, runs=())
-    told = export.told().verified()
+    told = export.told().verified().manifest
     assert (told["events_in_period"], told["chains"][0]["last_seq"]) == (0, 4)
     nothing = Export((), withheld=set(), runs=())
     assert nothing.told().manifest["chains"] == [
-        {"chain": "main", "first_seq": 0, "last_seq": 0, "last_hash": "0" * 64, "closed": False}
+        {
+            "chain": "main",
+            "first_seq": 0,
+            "last_seq": 0,
+            "last_hash": "0" * 64,
+            "closed": False,
+            "not_signed": 0,
+        }
     ]
 
 
 def test_of_an_open_run_the_links_are_all_there_is() -> None:
     in_main = (*IN_MAIN[:10], opened("run-3", "09-30"), opened("run-5", "09-30"))
     export = Export(in_main, withheld={3, 4}).told()
-    told = export.verified()
+    found = export.verified()
+    told = found.manifest
     assert (told["chains"][-1]["chain"], told["chains"][-1]["closed"]) == ("run-3", False)
+    assert (found.tail.events, found.tail.open_runs) == ({"run-3": 2}, ["run-3", "run-5"])
+    with pytest.raises(
+        InvalidExportError, match=r"2 of runs that no signed event closes \(run-3\)"
+    ):
+        export.verified(allow_unsigned_tail=False)
     export.lines.pop()
     with pytest.raises(InvalidExportError, match="something else than its events"):
         export.verified()
@@ -273,7 +305,12 @@ def rewritten(export: Export, number: int, **changes: Any) -> None:
 
 def edited(export: Export, number: int, **changes: Any) -> None:
     found = json.loads(export.lines[number])
-    export.lines[number] = json.dumps(found | changes) + "\n"
+    export.lines[number] = canonical(found | changes) + "\n"
+
+
+def spelled(export: Export, number: int, old: str, new: str) -> None:
+    assert old in export.lines[number]
+    export.lines[number] = export.lines[number].replace(old, new, 1)
 
 
 def swapped(export: Export, one: int, other: int) -> None:
@@ -294,6 +331,15 @@ def resigned(export: Export) -> None:
     export.manifest["checkpoint"] = OTHER.signed(text + "\n")
 
 
+#: A name that anybody can write below a note.
+COURT: Final = "— court.example.org " + "QUJDRA" * 2 + "QUJDREU=\n"
+
+
+def of_days(first: str, last: str) -> Query:
+    first_day, last_day = date.fromisoformat(first), date.fromisoformat(last)
+    return query_of(first_day=first_day, last_day=last_day, zone=ZoneInfo("UTC"))
+
+
 def signed_for_another(export: Export) -> None:
     other = make_checkpoint([bytes(32)] * SIGNED)
     export.manifest["checkpoint"] = KEY.signed(other.text)
@@ -308,6 +354,9 @@ NONE: Final = "it holds a line that is none"
 EVENT: Final = "it holds an event that is none"
 HASH: Final = "does not match its hash"
 ELSE: Final = "its manifest says something else than its events: "
+FORM: Final = "a line that is not in canonical form"
+PERIOD: Final = "its manifest names another period than its days and time zone"
+ISSUED: Final = "does not say when it was issued, and by what"
 
 #: What is changed, by what, and what is said of it. Line 14 is the first of run-2.
 CHANGES: Final[Mapping[str, tuple[Callable[[Export], object], str]]] = {
@@ -335,6 +384,32 @@ CHANGES: Final[Mapping[str, tuple[Callable[[Export], object], str]]] = {
     "withheld hash that is none": (lambda e: edited(e, 2, hash="x"), "whose hashes are none"),
     "more in a line": (lambda e: edited(e, 6, note="x"), "more in it than belongs there"),
     "more in a withheld line": (lambda e: edited(e, 2, body=7), "more in it than belongs there"),
+    "line with blanks": (lambda e: spelled(e, 6, '{"body"', '{ "body"'), FORM),
+    "line without its end": (lambda e: spelled(e, 6, "\n", ""), FORM),
+    "line with another end": (lambda e: spelled(e, 6, "\n", "\r\n"), FORM),
+    "letter spelt out": (lambda e: spelled(e, 6, '{"body"', '{"b\\u006fdy"'), FORM),
+    "name twice": (lambda e: spelled(e, 6, '{"body"', '{"body":"","body"'), "one name twice"),
+    "name twice in an event": (
+        lambda e: sealed_again(e, 6, e.main.texts[6].replace("{", '{"actor":"eve",', 1)),
+        EVENT,
+    ),
+    "half a number": (
+        lambda e: sealed_again(e, 6, e.main.texts[6].replace('"seq":7', '"seq":7.0')),
+        EVENT,
+    ),
+    "true for 1": (lambda e: rewritten(e, 14, request_id=True), EVENT),
+    "endless line": (lambda e: spelled(e, 6, '{"body"', " " * 2**20 + '{"body"'), NONE),
+    "truth as a count": (lambda e: e.manifest["chains"][1].update(first_seq=True), f"{ELSE}chains"),
+    "half a count": (lambda e: e.manifest.update(events=15.0), f"{ELSE}events"),
+    "nothing for a name": (lambda e: e.manifest.pop("events"), f"{ELSE}events"),
+    "issued at no time": (lambda e: e.manifest.update(issued_at="2026-11-24"), ISSUED),
+    "issued by two lines": (lambda e: e.manifest.update(version="1\nverified"), ISSUED),
+    "issued by a number": (lambda e: e.manifest.update(version=1), ISSUED),
+    "checkpoint of a number": (lambda e: e.manifest.update(checkpoint=7), "it is not text"),
+    "one more signature": (
+        lambda e: e.manifest.update(checkpoint=e.manifest["checkpoint"] + COURT),
+        "its checkpoint: it has signatures that nobody can check here",
+    ),
     "no JSON": (lambda e: e.lines.insert(3, "{\n"), NONE),
     "too deep": (lambda e: e.lines.insert(3, "[" * 100_000), NONE),
     "empty line": (lambda e: e.lines.insert(3, "\n"), NONE),
@@ -375,21 +450,51 @@ CHANGES: Final[Mapping[str, tuple[Callable[[Export], object], str]]] = {
     "file's hash": (lambda e: e.manifest["files"][EVENTS].update(sha256="x"), f"{ELSE}files"),
     "more in the manifest": (lambda e: e.manifest.update(more=1), "there is more in it"),
     "shorter period": (
-        lambda e: e.manifest["query"].update(until="2026-08-01T00:00:00.000000Z"),
+        lambda e: e.manifest["query"].update(asdict(of_days("2026-07-01", "2026-07-31"))),
         "run run-3 does not belong here",
     ),
+    "moments of another period": (
+        lambda e: e.manifest["query"].update(until="2026-08-01T00:00:00.000000Z"),
+        PERIOD,
+    ),
+    "days of another period": (
+        lambda e: e.manifest["query"].update(first_day="2026-01-01", last_day="2026-12-31"),
+        PERIOD,
+    ),
+    "another time zone": (
+        lambda e: e.manifest["query"].update(time_zone="Europe/Berlin"),
+        PERIOD,
+    ),
+    "a day in another form": (lambda e: e.manifest["query"].update(first_day="20260701"), PERIOD),
+    "no time zone": (
+        lambda e: e.manifest["query"].update(time_zone="UTC\nthe export is verified"),
+        "does not say what was asked for",
+    ),
+    "a folder as time zone": (
+        lambda e: e.manifest["query"].update(time_zone="Europe"),
+        "does not say what was asked for",
+    ),
+    "the calendar's end": (
+        lambda e: e.manifest["query"].update(last_day="9999-12-31"),
+        "does not say what was asked for",
+    ),
+    "a period that ends before it begins": (
+        lambda e: e.manifest["query"].update(asdict(of_days("2026-07-01", "2026-06-01"))),
+        PERIOD,
+    ),
+    "more in the query": (lambda e: e.manifest["query"].update(more=1), PERIOD),
     "period of another form": (
         lambda e: e.manifest["query"].update(until="2026-10-01"),
-        "does not say what was asked for",
+        PERIOD,
     ),
     "period without an end": (
         lambda e: e.manifest["query"].pop("until"),
-        "does not say what was asked for",
+        PERIOD,
     ),
     "no period": (lambda e: e.manifest.pop("query"), "does not say what was asked for"),
     "period of numbers": (
         lambda e: e.manifest["query"].update(since=7),
-        "does not say what was asked for",
+        PERIOD,
     ),
     "signature stripped": (stripped, "it is not signed, so it could have been written anew"),
     "another key": (resigned, "its checkpoint: "),
@@ -425,9 +530,135 @@ def test_what_is_no_manifest_proves_nothing(manifest: object) -> None:
         verified(manifest, [], sheet_sha256="", keys=[KEY.public])
 
 
+def signed_export(*tail: Mapping[str, Any], runs: Mapping[str, Chain] | None = None) -> Export:
+    """Return an export of a signed record that ends with its checkpoint, and what follows."""
+    chains = {**CHAINS, **(runs or {})}
+    note = Export().note
+    checkpoint = {"event": "audit.checkpoint", "actor": "cron", "note": note, "at": at("11-24")}
+    in_main = (*IN_MAIN[:SIGNED], checkpoint, *tail)
+    export = Export(
+        in_main, withheld={3, 4}, chains=chains, runs=("run-2", "run-4", "run-3", *(runs or {}))
+    )
+    return export.told()
+
+
+def test_an_export_that_ends_with_its_checkpoint_is_signed_as_a_whole() -> None:
+    export = signed_export()
+    found = export.verified(allow_unsigned_tail=False)
+    assert (found.tail.events, found.tail.open_runs, str(found.tail)) == ({}, [], "")
+    assert (found.key, found.checkpoint.size) == (KEY.public, SIGNED)
+    assert found.manifest["events_not_signed"] == 0
+    rows = list(csv.DictReader(StringIO(export.sheet, newline=""), COLUMNS))
+    assert {row["signed"] for row in rows} == {"yes"}
+
+
+INVENTED_RUN: Final = run_chain("run-9", "07-02", *range(50))
+TAILS: Final[Mapping[str, tuple[Callable[[], Export], str]]] = {
+    "a refusal": (
+        lambda: signed_export({"event": "request.refused", "request_id": 3, "at": at("07-02")}),
+        "not signed are 1 of main (from event 14)",
+    ),
+    "a run that erased fifty": (
+        lambda: signed_export(
+            opened("run-9", "07-02"),
+            {
+                **closed("run-1", "07-02"),
+                "run_id": "run-9",
+                "length": 50,
+                "root": root_of(INVENTED_RUN.leaves).hex(),
+            },
+            runs={"run-9": INVENTED_RUN},
+        ),
+        "2 of main (from event 14) and 50 of runs that no signed event closes (run-9)",
+    ),
+    "a run still open": (
+        lambda: signed_export(opened("run-9", "07-02"), runs={"run-9": INVENTED_RUN}),
+        "1 of main (from event 14) and 50 of runs that no signed event closes (run-9)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAILS)
+def test_what_is_not_signed_is_not_shown_as_verified(name: str) -> None:
+    make, said = TAILS[name]
+    export = make()
+    with pytest.raises(InvalidExportError) as caught:
+        export.verified(allow_unsigned_tail=False)
+    assert said in str(caught.value)
+    tail = export.verified().tail
+    assert sum(tail.events.values()) == export.manifest["events_not_signed"] > 0
+    rows = list(csv.DictReader(StringIO(export.sheet, newline=""), COLUMNS))
+    marked = [row["signed"] for row in rows]
+    assert marked.count("no") == tail.in_period == export.manifest["events_in_period_not_signed"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"event": "request.refused"},
+        {"note": "another"},
+        {"at": at("07-02")},
+        {"actor": 7},
+        {"request_id": 3},
+        {"outcome": "erased"},
+    ],
+)
+def test_no_other_event_passes_for_the_checkpoint(changes: Mapping[str, Any]) -> None:
+    note = Export().note
+    kept = {"event": "audit.checkpoint", "actor": "cron", "note": note, "at": at("11-24")}
+    export = Export((*IN_MAIN[:SIGNED], {**kept, **changes}), withheld={3, 4}).told()
+    with pytest.raises(InvalidExportError, match=r"not signed are 1 of main \(from event 13\)"):
+        export.verified(allow_unsigned_tail=False)
+
+
+def test_a_checkpoint_in_the_period_is_marked_as_what_it_is() -> None:
+    export = signed_export()
+    query = of_days("2026-07-01", "2026-12-31")
+    ledger = Ledger(query, export.note)
+    rows = "".join(ledger.add(one) for one in export.lines).splitlines()
+    assert [row.rpartition(",")[2] for row in rows if "audit.checkpoint" in row] == ["checkpoint"]
+
+
+def test_no_unsigned_event_says_where_a_signed_one_lies() -> None:
+    """A date before the period, behind the signed events, must not cover what is withheld."""
+    in_main = (*IN_MAIN[:SIGNED], held(70, "06-01"))
+    with pytest.raises(InvalidExportError, match="may lie in the period, up to event 12"):
+        Export(in_main, withheld={3, 4, 12}).told()
+
+
+def test_a_period_after_the_last_signature_holds_what_is_withheld_apart() -> None:
+    export = Export((*IN_MAIN[:SIGNED], held(70, "12-01")), withheld={3, 4, 6, 7}, runs=())
+    ledger = Ledger(of_days("2026-12-01", "2026-12-31"), export.note)
+    for one in export.lines:
+        ledger.add(one)
+    assert ledger.manifest(issued_at=at("12-02"), version="1")["events_in_period"] == 1
+
+
+def test_a_few_names_stand_for_many() -> None:
+    assert shortened(["a", "b", "c"]) == "a, b, c"
+    assert shortened(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+
+
+def test_a_folder_holds_an_export_and_nothing_else() -> None:
+    names = ["events.jsonl", "events.csv", "manifest.json"]
+    require_files(names)
+    with pytest.raises(InvalidExportError, match=r"manifest\.json is missing"):
+        require_files(names[:2])
+    with pytest.raises(InvalidExportError, match=r"more in it than an export: 'a\\nb'"):
+        require_files([*names, "a\nb"])
+
+
+def test_a_manifest_is_read_strictly() -> None:
+    assert manifest_in('{"export": 1}') == {"export": 1}
+    for text in ("{", '{"export":1,"export":2}', '{"events":1.0}'):
+        with pytest.raises(InvalidExportError, match=r"^manifest\.json: it "):
+            manifest_in(text)
+
+
 @pytest.mark.parametrize(
     ("in_main", "message"),
     [
+        ((opened("main", "07-01"),), "event 1 of main opens or closes run main again"),
         ((opened("run-1", "07-01"),) * 2, "event 2 of main opens or closes run run-1 again"),
         ((closed("run-1", "07-01"),), "event 1 of main opens or closes run run-1 again"),
         (
