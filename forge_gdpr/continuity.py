@@ -88,19 +88,29 @@ def digest(note: str) -> str:
     return hashlib.sha256(note.encode()).hexdigest()
 
 
+def standing(notes: Sequence[str], *, lost: Collection[str]) -> Sequence[str]:
+    """Return those of the notes, in the order in which they were kept, that still count.
+
+    Args:
+        notes: that were kept.
+        lost: digests of notes whose history was lost in a restore, on record: what was kept up to
+            one of them counts no more.
+    """
+    excused = max((n for n, note in enumerate(notes, start=1) if digest(note) in lost), default=0)
+    return notes[excused:]
+
+
 def kept(notes: Sequence[str], *, keys: Sequence[PublicKey], lost: Collection[str]) -> Kept:
     """Return which of these checkpoints the record has to extend.
 
     Args:
         notes: in the order in which they were kept.
         keys: that may have signed; none: whoever did.
-        lost: digests of notes whose history was lost in a restore, on record: what was kept up
-            to one of them doesn't count any more.
+        lost: see `standing`.
     """
-    excused = max((n for n, note in enumerate(notes, start=1) if digest(note) in lost), default=0)
     names = {key.name for key in keys}
     ours = []
-    for note in notes[excused:]:
+    for note in standing(notes, lost=lost):
         try:
             checkpoint = checkpoint_in(note)
         except InvalidCheckpointError:

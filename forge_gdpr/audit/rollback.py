@@ -63,7 +63,7 @@ def compared(connection: Connection, copies: Copies) -> tuple[list[Checkpoint], 
     if own is not None and _hash_at(connection, own.size) != own.head:
         raise changed(own)
     notes = notes_among(copies.read())
-    outside = kept(notes, keys=copies.keys, lost=_lost(connection) if notes else ())
+    outside = kept(notes, keys=copies.keys, lost=lost_notes(connection) if notes else ())
     if outside.is_unknown:
         raise ConfigurationError(
             "no checkpoint in FORGE_GDPR_CHECKPOINT_FILE is signed by a key that is known here, so"
@@ -139,7 +139,7 @@ def _hash_at(connection: Connection, seq: int) -> str | None:
     ).scalar()
 
 
-def _lost(connection: Connection) -> set[str]:
+def lost_notes(connection: Connection) -> set[str]:
     """Return the digests of the notes whose history was lost, as the record accepted it."""
     mark = canonical({"guard": GUARD}).strip("{}")
     bodies = connection.execute(

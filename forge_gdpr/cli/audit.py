@@ -80,7 +80,9 @@ def list_events(request_id: int | None, run_id: str | None, limit: int, output: 
 @output_option
 def verify(against: tuple[str, ...], public_key: Path | None, output: str) -> None:
     """Verify every chain, every link, every column and every checkpoint of the record."""
+    from forge_gdpr.audit.rollback import lost_notes
     from forge_gdpr.audit.verify import examine
+    from forge_gdpr.continuity import standing
     from forge_gdpr.database.engine import reading
 
     settings = wiring.settings_with()
@@ -89,6 +91,8 @@ def verify(against: tuple[str, ...], public_key: Path | None, output: str) -> No
         notes = _copies(settings.checkpoint_file)
     keys = wiring.public_keys(settings, public_key)
     with reading(wiring.migrated_engine(settings)) as connection:
+        if not against and notes:
+            notes = list(standing(notes, lost=lost_notes(connection)))
         examined = examine(connection, keys=keys, against=notes)
     if output == "json":
         echo_json(examined.as_json())
