@@ -156,6 +156,8 @@ def test_a_lease_goes_on_while_the_machine_sleeps() -> None:
     assert asleep <= wiring.monotonic() <= asleep + 10
 
 
+#: A pseudonym under a key that nobody has any more.
+SUBJECT = f"v1:{'0' * 8}:{'0' * 64}"
 FAR = "9999-12-31 00:00:00.000000"
 NOBODYS = {
     "a lease without end": "UPDATE runs SET lease_expires_at = 'infinity'",
@@ -176,7 +178,7 @@ def test_a_claim_lives_no_longer_than_its_run(
     with writing(engine) as connection:
         connection.exec_driver_sql(change)
         connection.exec_driver_sql(
-            f"UPDATE deletion_requests SET claim_expires_at = '{FAR}', subject = 'v1:0a:0b'"
+            f"UPDATE deletion_requests SET claim_expires_at = '{FAR}', subject = '{SUBJECT}'"
             f" WHERE id = {held}"
         )
     summary = night(engine, sandbox.url)
