@@ -231,6 +231,15 @@ def sole_signer(note: str, keys: Iterable[PublicKey]) -> PublicKey:
     return signer
 
 
+def signers_in(note: str) -> list[str]:
+    """Return who claims to have signed a note, each as ``name+id`` of a key; nothing is checked.
+
+    Raises:
+        InvalidCheckpointError: it has no signature.
+    """
+    return [f"{name}+{stamp[:_ID_BYTES].hex()}" for name, stamp in _opened(note)[1]]
+
+
 def notes_in(text: str) -> list[str]:
     """Return the notes of a file to which one after the other was appended.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select
@@ -10,7 +9,7 @@ from sqlalchemy import select
 from forge_gdpr.audit.checkpoints import hashes, newest
 from forge_gdpr.audit.events import MAIN, EventName
 from forge_gdpr.audit.history import ENDS
-from forge_gdpr.certificates import Evidence, Proven
+from forge_gdpr.certificates import Evidence, InvalidCertificateError, Proven, in_order
 from forge_gdpr.checkpoints import InvalidCheckpointError, checkpoint_in
 from forge_gdpr.database.tables import audit_events
 from forge_gdpr.errors import AuditBrokenError, ConfigurationError, InvalidInputError
@@ -37,6 +36,7 @@ def evidence_of(connection: Connection, request_id: int) -> Evidence:
     Raises:
         InvalidInputError: the record does not know it, or it is not closed.
         ConfigurationError: no signed checkpoint is over all of it.
+        InvalidCertificateError: the record contradicts itself.
     """
     events = _of_request(connection, request_id)
     run_ids = sorted({row.chain for row in events if row.chain != MAIN})
@@ -47,16 +47,22 @@ def evidence_of(connection: Connection, request_id: int) -> Evidence:
     checkpoint = _covering(note, max(needed))
     leaves = {MAIN: list(hashes(connection, MAIN, until=checkpoint.size))}
     for run_id, pair in runs.items():
-        length = json.loads(pair[EventName.RUN_CLOSED].body)["length"]
+        closed = pair[EventName.RUN_CLOSED]
+        length = Proven(previous=closed.previous, body=closed.body, path=()).said.get("length")
         leaves[run_id] = list(hashes(connection, run_id, until=length))
 
     def proven(row: Row[Any]) -> Proven:
-        path = path_to(row.seq - 1, leaves[row.chain])
+        try:
+            path = path_to(row.seq - 1, leaves[row.chain])
+        except IndexError:
+            raise InvalidCertificateError(
+                f"event {row.seq} of {row.chain} is not in what was closed or signed"
+            ) from None
         return Proven(previous=row.previous, body=row.body, path=[one.hex() for one in path])
 
     return Evidence(
         checkpoint=str(note),
-        events=[proven(row) for row in events],
+        events=in_order(map(proven, events)),
         runs=[
             (proven(pair[EventName.RUN_OPENED]), proven(pair[EventName.RUN_CLOSED]))
             for pair in runs.values()
@@ -80,7 +86,7 @@ def _of_request(connection: Connection, request_id: int) -> Sequence[Row[Any]]:
 
 
 def _runs(connection: Connection, run_ids: Sequence[str]) -> dict[str, dict[str, Row[Any]]]:
-    """Return the opening and the closing of each run."""
+    """Return the opening and the closing of each run, by its id, in their order."""
     wanted = _ROW.where(
         _E.chain == MAIN,
         _E.run_id.in_(run_ids),
@@ -95,6 +101,8 @@ def _runs(connection: Connection, run_ids: Sequence[str]) -> dict[str, dict[str,
                 f"run {run_id} has not closed yet: wait until it ends, or until the next run has"
                 " repaired what it left"
             )
+        if EventName.RUN_OPENED not in pair:
+            raise InvalidCertificateError(f"run {run_id} closes and was never opened")
     return found
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from forge_gdpr.cli import wiring
-from forge_gdpr.cli.output import echo_json
+from forge_gdpr.cli.output import echo_json, echo_lines, printable
 from forge_gdpr.cli.parameters import REQUEST_ID, ending, output_option, public_key_option, typed
 from forge_gdpr.errors import AuditBrokenError, ConfigurationError, ExitCode, InvalidInputError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from forge_gdpr.certificates import Verified
 
 _CODES = (ExitCode.OK, ExitCode.USAGE, ExitCode.CONFIGURATION, ExitCode.DATABASE)
 
@@ -50,15 +51,16 @@ def certificate_command(
     """
     if (request_id is None) == (file is None):
         raise click.UsageError("name one REQUEST, or a certificate with --verify")
-    document = _issued(request_id) if file is None else _verified(file, public_key)
+    found = None if file is None else _verified(file, public_key)
+    document = _issued(request_id) if found is None else found.document
     if output == "html":
         from forge_gdpr.reports.certificate import as_html
 
         click.echo(as_html(document).encode(), nl=False)
-    elif file is None:
+    elif found is None:
         echo_json(document)
     else:
-        click.echo(_told(document))
+        echo_lines(_verdict(found))
 
 
 @click.command(
@@ -135,59 +137,82 @@ def prove_command(
 
 
 def _issued(request_id: int | None) -> dict[str, Any]:
+    from forge_gdpr.audit.blame import blaming_the_record
     from forge_gdpr.database.engine import reading
 
-    with reading(wiring.migrated_engine(wiring.settings_with())) as connection:
+    engine = wiring.migrated_engine(wiring.settings_with())
+    with blaming_the_record(engine), reading(engine) as connection:
         return _certificate(connection, request_id or 0)
 
 
 def _certificate(connection: Connection, request_id: int) -> dict[str, Any]:
     from forge_gdpr.audit.certificates import evidence_of
     from forge_gdpr.certificates import InvalidCertificateError, certificate
-    from forge_gdpr.chain import written_time
 
-    evidence = evidence_of(connection, request_id)
     try:
-        return certificate(evidence, issued_at=written_time(datetime.now(UTC)))
+        return certificate(evidence_of(connection, request_id))
     except InvalidCertificateError as error:
         raise AuditBrokenError(
-            f"the record of request {request_id}: {error}; run 'forge-gdpr audit verify'"
+            printable(f"the record of request {request_id}: {error}; run 'forge-gdpr audit verify'")
         ) from None
 
 
-def _verified(file: str, public_key: Path | None) -> dict[str, Any]:
+def _verified(file: str, public_key: Path | None) -> Verified:
     """Verify a certificate without a database and without settings."""
-    from forge_gdpr.certificates import InvalidCertificateError, verified
+    from forge_gdpr.certificates import InvalidCertificateError, certificate_in, verified
 
     if public_key is None:
         raise click.UsageError("--verify needs --public-key, the keys that may have signed")
+    keys = wiring.public_keys_in(public_key)
     try:
-        with click.open_file(file, encoding="utf-8") as stream:
-            document = json.load(stream)
-    except (OSError, ValueError, RecursionError) as error:
-        raise InvalidInputError(f"{file} is no JSON ({type(error).__name__})") from None
-    try:
-        return verified(document, wiring.public_keys_in(public_key))
+        return verified(certificate_in(_text_of(file)), keys)
     except InvalidCertificateError as error:
         raise AuditBrokenError(
-            f"{file} proves nothing: {error}; ask for the original, and check the public key"
+            printable(
+                f"{file} proves nothing: {error}; ask for the original, and check the public key"
+            )
         ) from None
 
 
-def _told(document: dict[str, Any]) -> str:
+def _text_of(file: str) -> str:
+    from forge_gdpr.strictjson import MOST_CHARACTERS
+
+    try:
+        with click.open_file(file, "rb") as stream:
+            # Four bytes a character at most; what is longer is cut, and then refused.
+            data: bytes = stream.read(4 * (MOST_CHARACTERS + 1))
+        return data.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{file} can't be read ({type(error).__name__})") from None
+
+
+def _verdict(found: Verified) -> list[str]:
+    document = found.document
     request, result, record = document["request"], document["result"], document["record"]
-    verified = "Asked afterwards, it had no such user." if result["verified_absent"] else None
-    sentences = (result["meaning"], verified, result["absence"], result["logs"])
-    reference = request["reference"] or "none"
-    lines = [
+    asked = "Asked afterwards, it had no such user." if result["verified_absent"] else None
+    sentences = (result["meaning"], asked, result["absence"], result["logs"])
+    reference = "none" if request["reference"] is None else request["reference"]
+    told = (
+        f"told from: {_number(document['steps'], 'event')} of the request,"
+        f" {_number(document['runs'], 'run')}"
+    )
+    return [
         f"the certificate holds: request {request['id']} (reference {reference})",
         f"{result['name']}, {result['closed_at']}: {' '.join(filter(None, sentences))}",
         f"received {request['received_at']}, due {result['due_on']}, {_timely(result['on_time'])}",
-        f"signed: {record['origin']}, {record['events']} events, {record['signed_at']}",
+        f"person, as a pseudonym: {request['subject']}",
+        told,
+        f"signed: {record['origin']}, {record['events']} events of main, {record['signed_at']}",
+        f"by: {found.key.name}+{found.key.id}, SHA-256 {found.key.fingerprint}",
+        "What it proves:",
+        *(f"- {sentence}" for sentence in document["proves"]),
         "What it does not prove:",
         *(f"- {limit}" for limit in document["limits"]),
     ]
-    return "\n".join(lines)
+
+
+def _number(values: list[Any], noun: str) -> str:
+    return f"1 {noun}" if len(values) == 1 else f"{len(values)} {noun}s"
 
 
 def _timely(on_time: bool | None) -> str:

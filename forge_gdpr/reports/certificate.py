@@ -29,7 +29,9 @@ def as_html(document: Mapping[str, Any]) -> str:
         "On time": _yes(result["on_time"]),
         "Reason": result["reason"],
         "Answer of Forge": _http(result["http_status"]),
-        "Asked afterwards, and no such user": _yes(result["verified_absent"]),
+        "Asked afterwards, and no such user": "yes"
+        if result["verified_absent"]
+        else "not shown here",
         "How absence was shown": result["absence"],
         "The user's logs": result["logs"],
         "Run": result["run_id"],
@@ -46,22 +48,29 @@ def as_html(document: Mapping[str, Any]) -> str:
     title = f"Certificate of request {request['id']}"
     parts = [
         f"<h1>{text(title)}</h1>",
-        f'<p class="quiet">Issued {text(document["issued_at"])}; its JSON can be verified.</p>',
+        f'<p class="quiet">From the record as it was signed {text(record["signed_at"])}.</p>',
         f'<p class="outcome">{text(result["name"])}</p>',
         f"<p>{text(result['meaning'])}</p>",
         "<h2>The request</h2>",
         table("What was asked, and what became of it", (), facts.items()),
         "<h2>Step by step</h2>",
-        table("Every event of the record", ("Time (UTC)", "Event", "Outcome", "HTTP"), steps),
+        table(
+            "Events of the request that are proven to be in the record",
+            ("Time (UTC)", "Event", "Outcome", "HTTP"),
+            steps,
+        ),
     ]
     if runs:
         head = ("Run", "Opened", "Version", "SHA-256 of the settings")
         parts += ["<h2>Runs</h2>", table("What did it", head, runs)]
     parts += [
+        "<h2>What it proves</h2>",
+        bullets(document["proves"]),
         "<h2>What it does not prove</h2>",
         bullets(document["limits"]),
         "<h2>The checkpoint</h2>",
         f"<p>Signed over {text(record['events'])} events, {text(record['signed_at'])}.</p>",
+        f"<p>By the key {text(record['signed_by'])}.</p>",
         f"<pre>{text(document['evidence']['checkpoint'])}</pre>",
     ]
     return page(title, parts)

@@ -13,6 +13,7 @@ from world import Program, fetch, insert
 from forge_gdpr.audit.events import MAIN, Entry, EventName
 from forge_gdpr.audit.record import append, head_of
 from forge_gdpr.chain import Head
+from forge_gdpr.checkpoints import PublicKey
 from forge_gdpr.database.engine import now, writing
 from forge_gdpr.sandbox import generated_user
 
@@ -66,6 +67,7 @@ def test_a_certificate_is_verified_with_a_copy_and_the_public_key_alone(
     (away / "certificate.json").write_text(issued.stdout)
     shutil.copy(after_a_night.folder / "key.pub", away)
     auditor = without_us(away)
+    key = PublicKey.parse((away / "key.pub").read_text())
     words = ("audit", "certificate", "--verify", "certificate.json", "--public-key", "key.pub")
     checked = auditor(*words)
     assert (checked.returncode, checked.stderr) == (0, "")
@@ -73,13 +75,17 @@ def test_a_certificate_is_verified_with_a_copy_and_the_public_key_alone(
         "the certificate holds: request 1 (reference T-4711)",
         "Forge confirmed that it deleted the user. Asked afterwards, it had no such user.",
         ", on time",
+        "told from: 4 events of the request, 1 run",
         "signed: example.org/gdpr, ",
-        "- It proves what was recorded and what Forge answered, not what is left on Forge's disks.",
+        f"by: example.org/gdpr+{key.id}, SHA-256 {key.fingerprint}",
+        "- Each event in it stood in the record, in these very words, when the holder of the key",
+        "- What is left on Forge's disks it does not prove.",
     ):
         assert said in checked.stdout
     page = auditor.here(*words, "--output", "html")
     assert page.stdout.startswith("<!doctype html>")
     assert "Forge confirmed that it deleted the user." in page.stdout
+    assert "Every event" not in page.stdout
     piped = auditor.here(*words[:3], "-", *words[4:], stdin=issued.stdout)
     assert piped.stdout == checked.stdout
     changed = issued.stdout.replace("T-4711", "T-4712")
@@ -121,7 +127,9 @@ def test_a_later_checkpoint_certifies_the_same(after_a_night: Program) -> None:
         ((), 2, "name one REQUEST, or a certificate with --verify"),
         (("1", "--verify", "key.pub"), 2, "name one REQUEST, or a certificate with --verify"),
         (("--verify", "key.pub"), 2, "--verify needs --public-key"),
-        (("--verify", "key.pub", "--public-key", "key.pub"), 2, "key.pub is no JSON"),
+        (("--verify", "key.pub", "--public-key", "key.pub"), 6, "proves nothing: it is not JSON"),
+        (("--verify", "twice.json", "--public-key", "key.pub"), 6, "it says one name twice"),
+        (("--verify", "latin.json", "--public-key", "key.pub"), 2, "can't be read"),
         (("--verify", "none", "--public-key", "key.pub"), 2, "none"),
         (("--verify", "empty.json", "--public-key", "key.pub"), 6, "no certificate of this kind"),
         (("--verify", "empty.json", "--public-key", "empty.json"), 3, "empty.json"),
@@ -131,6 +139,8 @@ def test_what_cannot_be_certified_is_said_in_one_line(
     words: Sequence[str], code: int, said: str, after_a_night: Program
 ) -> None:
     (after_a_night.folder / "empty.json").write_text("{}\n")
+    (after_a_night.folder / "twice.json").write_text('{"certificate": 1, "certificate": 2}')
+    (after_a_night.folder / "latin.json").write_bytes(b'"\xe9"')
     done = after_a_night.here("audit", "certificate", *words)
     assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (code, "", False)
     assert said in done.stderr.splitlines()[-1]
@@ -182,6 +192,36 @@ def test_a_record_that_contradicts_itself_certifies_nothing(
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (6, "", 1)
         assert said in done.stderr
         assert "forge-gdpr audit verify" in done.stderr
+
+
+def test_nothing_in_a_certificate_writes_a_line_of_the_verdict(
+    after_a_night: Program, engine: Engine
+) -> None:
+    """Whoever may write to the record writes line ends and what a terminal obeys."""
+    lines = "T-1\nby: somebody else\r\x1b[2K\x9b\u2028\u202e"
+    with writing(engine) as connection:
+        refused = Entry(
+            event=EventName.REQUEST_REFUSED,
+            request_id=77,
+            actor=lines,
+            details={"reference": lines, "regime": lines, "due_on": "2026-12-01"},
+        )
+        append(connection, head_of(connection, MAIN), [refused], at=now(connection))
+    assert after_a_night.here("audit", "checkpoint", **SIGNING).returncode == 0
+    words = ("audit", "certificate", "--verify", "77.json", "--public-key", "key.pub")
+    issued = after_a_night.here("audit", "certificate", "77").stdout
+    (after_a_night.folder / "77.json").write_text(issued)
+    done = after_a_night.here(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "reference T-1\\nby: somebody else\\r\\x1b[2K\\x9b\\u2028\\u202e)" in done.stdout
+    assert done.stdout.replace("\n", "").isprintable()
+    assert [line for line in done.stdout.splitlines() if line.startswith("by: ")] == [
+        line for line in done.stdout.splitlines() if "SHA-256 " in line and "compare" not in line
+    ]
+    (after_a_night.folder / "77.json").write_text(issued.replace('"regime"', '"r\\u001b"'))
+    broken = after_a_night.here(*words)
+    assert (broken.returncode, broken.stderr.count("\n")) == (6, 1)
+    assert broken.stderr.strip().isprintable()
 
 
 def test_prove_answers_what_became_of_each_person(after_a_night: Program) -> None:
