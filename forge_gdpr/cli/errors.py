@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
+from forge_gdpr.cli.output import printable
 from forge_gdpr.cli.paths import path_error
 from forge_gdpr.cli.streams import loss, secure_streams
 from forge_gdpr.cli.terminal import is_terminal
@@ -100,7 +101,7 @@ def show_trace(error: BaseException) -> None:
 def _fail(ctx: click.Context, error: ForgeGdprError, *, verbose: bool) -> NoReturn:
     if verbose:
         show_trace(error)
-    click.echo(f"error: {error}", err=True)
+    click.echo(f"error: {printable(error)}", err=True)
     ctx.exit(error.exit_code)
 
 

@@ -149,7 +149,13 @@ def paged(*, wanted: bool = True) -> Iterator[Callable[[Iterable[str]], None]]:
 
 
 def _json(value: Any) -> str:  # noqa: ANN401  # JSON
-    return json.dumps(value, indent=2, ensure_ascii=not is_utf8(sys.stdout))
+    text = json.dumps(value, indent=2, ensure_ascii=not is_utf8(sys.stdout))
+    if text.replace("\n", "").isprintable():
+        return text
+    # What a terminal would obey, as JSON spells it out.
+    return "".join(
+        one if one.isprintable() or one == "\n" else json.dumps(one).strip('"') for one in text
+    )
 
 
 def _folded(

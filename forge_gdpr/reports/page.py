@@ -29,6 +29,8 @@ tr { border-bottom: 1px solid var(--line); }
 td, pre { overflow-wrap: anywhere; } pre { white-space: pre-wrap; font-size: .85rem; }
 @media print { body { margin: 0; max-width: none; font-size: 11pt; } h2 { break-after: avoid; } }
 """
+#: A line's end, and blanks at which no line ends.
+_BLANKS: Final = "\n\xa0\u202f"
 #: The browser itself refuses what the page must not do: load or send anything, or run a script.
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -84,5 +86,14 @@ def bullets(lines: Iterable[str]) -> str:
 
 
 def text(value: object) -> str:
-    """Return a value as text in which nothing is HTML; None is empty."""
-    return "" if value is None else escape(str(value))
+    """Return a value as text in which nothing is HTML; None is empty.
+
+    What turns the direction of writing, or what a terminal would obey, is spelt out.
+    """
+    shown = "" if value is None else str(value)
+    if not shown.isprintable():
+        shown = "".join(
+            one if one.isprintable() or one in _BLANKS else one.encode("unicode_escape").decode()
+            for one in shown
+        )
+    return escape(shown)

@@ -211,6 +211,10 @@ def test_nothing_in_a_certificate_writes_a_line_of_the_verdict(
     words = ("audit", "certificate", "--verify", "77.json", "--public-key", "key.pub")
     issued = after_a_night.here("audit", "certificate", "77").stdout
     (after_a_night.folder / "77.json").write_text(issued)
+    assert issued.replace("\n", "").isprintable()
+    page = after_a_night.here(*words, "--output", "html").stdout
+    assert "<td>T-1\nby: somebody else\\r\\x1b[2K\\x9b\\u2028\\u202e</td>" in page
+    assert page.replace("\n", "").isprintable()
     done = after_a_night.here(*words)
     assert (done.returncode, done.stderr) == (0, "")
     assert "reference T-1\\nby: somebody else\\r\\x1b[2K\\x9b\\u2028\\u202e)" in done.stdout
