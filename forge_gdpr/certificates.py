@@ -218,29 +218,19 @@ _KINDS: Final[Mapping[str, Callable[[object], bool]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proven:
-    """One event and its way up to a root."""
+    """One event and its way up to a root.
+
+    Raises:
+        InvalidCertificateError: it says nothing that can be read, or told.
+    """
 
     previous: str  #: the hash of the event before it
     body: str  #: the exact text that was hashed
     path: Sequence[str] = field(repr=False)  #: hashes beside its way to the root, in hex
+    said: Mapping[str, Any] = field(init=False, repr=False, compare=False)  #: what it says
 
-    @property
-    def said(self) -> dict[str, Any]:
-        """What the event says.
-
-        Raises:
-            InvalidCertificateError: nothing that can be read, or told.
-        """
-        try:
-            event = event_in(self.body)
-        except InvalidJsonError as error:
-            raise InvalidCertificateError(f"it holds an event that is none: {error}") from None
-        for name, is_kind in _KINDS.items():
-            if event.get(name) is not None and not is_kind(event[name]):
-                raise InvalidCertificateError(
-                    f"event {event['seq']} of {event['chain']} has a {name} that is none"
-                )
-        return event
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "said", _event_in(self.body))
 
     def root(self, size: int) -> str | None:
         """Return the root that its path leads to in a tree of so many events, in hex."""
@@ -427,7 +417,7 @@ def _require_proofs(evidence: Evidence) -> None:
             raise InvalidCertificateError("its events are not in the order of the record")
         before[chain] = seq
         if chain == MAIN:
-            _require_in_main(one, said, checkpoint)
+            _require_in_main(one, checkpoint)
             continue
         closing = closings.get(chain, {})
         root = one.root(closing.get("length") or 0)
@@ -441,11 +431,11 @@ def _require_proofs(evidence: Evidence) -> None:
 
 def _closings(evidence: Evidence, checkpoint: Checkpoint) -> Mapping[str, Mapping[str, Any]]:
     """Return what the closing of each run says, by its id, in their order."""
-    closings = {}
+    closings: dict[str, Mapping[str, Any]] = {}
     for opened, closed in evidence.runs:
+        _require_in_main(opened, checkpoint)
+        _require_in_main(closed, checkpoint)
         begin, end = opened.said, closed.said
-        _require_in_main(opened, begin, checkpoint)
-        _require_in_main(closed, end, checkpoint)
         run_id = begin.get("run_id", "")
         if (begin["event"], end["event"], end.get("run_id")) != (
             "run.opened",
@@ -459,7 +449,8 @@ def _closings(evidence: Evidence, checkpoint: Checkpoint) -> Mapping[str, Mappin
     return closings
 
 
-def _require_in_main(one: Proven, said: Mapping[str, Any], checkpoint: Checkpoint) -> None:
+def _require_in_main(one: Proven, checkpoint: Checkpoint) -> None:
+    said = one.said
     if said["chain"] != MAIN or one.root(checkpoint.size) != checkpoint.root.hex():
         raise InvalidCertificateError(
             f"event {said['seq']} of main is not in the record that was signed"
@@ -561,6 +552,19 @@ def _checkpoint(evidence: Evidence) -> Checkpoint:
         return checkpoint_in(evidence.checkpoint)
     except InvalidCheckpointError as error:
         raise InvalidCertificateError(f"its checkpoint: {error}") from None
+
+
+def _event_in(body: str) -> Mapping[str, Any]:
+    try:
+        event = event_in(body)
+    except InvalidJsonError as error:
+        raise InvalidCertificateError(f"it holds an event that is none: {error}") from None
+    for name, is_kind in _KINDS.items():
+        if event.get(name) is not None and not is_kind(event[name]):
+            raise InvalidCertificateError(
+                f"event {event['seq']} of {event['chain']} has a {name} that is none"
+            )
+    return event
 
 
 def _evidence_in(found: object) -> Evidence:

@@ -110,6 +110,7 @@ class Tail:
     in_period: int  #: of them, in the period
     first: int | None  #: the number of the first of them in main
     open_runs: Sequence[str] = ()  #: that a signed event opens, and none closes
+    checkpoints: int = 0  #: 1 if the event in which the checkpoint is kept is in the period, else 0
 
     def __str__(self) -> str:
         """What it is, for people."""
@@ -215,6 +216,7 @@ class Ledger:
         self._last_at: str | None = None  # of the last event of main that was not withheld
         self._gap = False  # whether events of main were withheld since
         self._events = self._withheld = self._in_period = self._in_period_not_signed = 0
+        self._checkpoints = 0
         self._first_not_signed: int | None = None
         self._lines, self._sheet = _File(), _File()
         self._sheet.add(csv_row(self._columns))
@@ -262,6 +264,7 @@ class Ledger:
             return ""
         self._in_period += 1
         self._in_period_not_signed += signed == "no"
+        self._checkpoints += signed == "checkpoint"
         cells = event | _words(event) | {"signed": signed}
         row = csv_row(cells.get(name) for name in self._columns)
         self._sheet.add(row)
@@ -310,6 +313,7 @@ class Ledger:
             events=counts,
             in_period=self._in_period_not_signed,
             first=self._first_not_signed,
+            checkpoints=self._checkpoints,
             open_runs=[
                 run_id
                 for run_id, run in self._runs.items()

@@ -107,8 +107,8 @@ class Chain:
     def hash(self, seq: int) -> str:
         return self.leaves[seq - 1].hex()
 
-    def proven(self, seq: int) -> Proven:
-        path = path_to(seq - 1, self.leaves)
+    def proven(self, seq: int, size: int | None = None) -> Proven:
+        path = path_to(seq - 1, self.leaves[:size])
         return Proven(
             previous=self.previous[seq - 1],
             body=self.texts[seq - 1],

@@ -229,7 +229,9 @@ def _told(manifest: Mapping[str, Any], tail: Tail) -> list[str]:
     lines = {
         "period": f"{query['first_day']} to {query['last_day']} ({query['time_zone']}), from"
         f" {query['since']} until before {query['until']}",
-        "events in it": f"{manifest['events_in_period']}{_not_signed(tail.in_period)}",
+        # Without the checkpoint's own: whether it is there, nobody signs.
+        "events in it": f"{manifest['events_in_period'] - tail.checkpoints}"
+        f"{_not_signed(tail.in_period)}",
         "runs alive in it": f"{len(runs)}, each whole{_open_runs(tail)}",
         "the main chain": f"whole{_not_signed(tail.events.get('main', 0))}; of"
         f" {manifest['events_withheld']} events about requests outside the period the hash alone",
