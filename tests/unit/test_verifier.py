@@ -1,0 +1,298 @@
+"""The verifier for people without us: it refuses what ours refuses, and needs nothing of ours."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from tampered import CHANGES, IN_MAIN, KEY, OTHER, SIGNED, TAILS, Export, held, signed_export
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forge_gdpr.checkpoints import SigningKey, signing_key
+from forge_gdpr.evidence import verify
+from forge_gdpr.evidence.verify import KeyFileError, PublicKey, Refusal, is_signature, read_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+VERIFIER: Final = Path(verify.__file__)
+KEYS: Final = read_keys(f"{KEY.public}\n")
+
+
+def pem_of(key: SigningKey) -> str:
+    public = Ed25519PublicKey.from_public_bytes(key.public.raw)
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def lines_about(export: Export, folder: Path, **given: Any) -> list[str]:
+    return verify.verify_export(export.write(folder / "evidence"), KEYS, **given)
+
+
+def test_it_says_what_was_shown_and_what_was_not(tmp_path: Path) -> None:
+    export = signed_export()
+    lines = lines_about(export, tmp_path)
+    assert lines[:6] == [
+        "VERIFIED: the export is unchanged and complete",
+        (
+            "  period: 2026-07-01 to 2026-09-30 (UTC), from 2026-07-01T00:00:00.000000Z until"
+            " before 2026-10-01T00:00:00.000000Z"
+        ),
+        "  events: 16, of these in the period: 10; 2 more by their hash alone",
+        "  chains of runs: 2",
+        "  signed: example.org/forge-gdpr, 12 events of main, 2026-11-24T03:00:00.000000Z",
+        f"  by: example.org/forge-gdpr, key {KEY.public.id}, SHA-256 {KEY.public.fingerprint}",
+    ]
+    assert "NOT SIGNED" not in "".join(lines)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_it_refuses_every_change(change: str, tmp_path: Path) -> None:
+    tamper, _message = CHANGES[change]
+    export = Export().told()
+    tamper(export)
+    with pytest.raises(Refusal):
+        lines_about(export, tmp_path, allow_unsigned_tail=True)
+
+
+@pytest.mark.parametrize("name", TAILS)
+def test_what_is_not_signed_is_refused_or_counted(name: str, tmp_path: Path) -> None:
+    make, _said = TAILS[name]
+    export = make()
+    with pytest.raises(Refusal, match="of its events are not signed: anybody"):
+        lines_about(export, tmp_path)
+    folder = tmp_path / "evidence"
+    lines = verify.verify_export(folder, KEYS, allow_unsigned_tail=True)
+    count = export.manifest["events_not_signed"]
+    assert lines[0].startswith("VERIFIED AS FAR AS IT IS SIGNED: ")
+    assert f"({count} of them NOT SIGNED)" in lines[2]
+    assert [line for line in lines if line.startswith(f"- Anything about the {count} events")]
+
+
+def test_a_run_that_no_signed_event_closes_is_named(tmp_path: Path) -> None:
+    export = TAILS["a run still open"][0]()
+    lines = lines_about(export, tmp_path, allow_unsigned_tail=True)
+    assert "- Anything about 1 runs that no signed event closes: run-9" in lines
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"event": "request.refused"},
+        {"note": "another"},
+        {"at": "2026-07-02T03:00:00.000000Z"},
+        {"actor": 7},
+        {"outcome": "erased"},
+    ],
+)
+def test_no_other_event_passes_for_the_checkpoint(changes: Any, tmp_path: Path) -> None:
+    kept = {"event": "audit.checkpoint", "actor": "cron", "note": Export().note}
+    kept["at"] = "2026-11-24T03:00:00.000000Z"
+    export = Export((*IN_MAIN[:SIGNED], {**kept, **changes}), withheld={3, 4}).told()
+    with pytest.raises(Refusal, match="1 of its events are not signed"):
+        lines_about(export, tmp_path)
+
+
+def link_to(file: Path) -> None:
+    away = file.parent.parent / "elsewhere"
+    shutil.copy(file, away)
+    file.unlink()
+    file.symlink_to(away)
+
+
+FOLDERS: Final[dict[str, tuple[Callable[[Path], object], str]]] = {
+    "sheet": (lambda f: (f / "events.csv").write_text("x"), "events.csv does not say what"),
+    "no sheet": (lambda f: (f / "events.csv").unlink(), "events.csv is missing"),
+    "no manifest": (lambda f: (f / "manifest.json").unlink(), "manifest.json is missing"),
+    "more": (lambda f: (f / "note.txt").write_text(""), "more in it than an export: note.txt"),
+    "folder": (lambda f: (f / "more").mkdir(), "more in it is not a file"),
+    "link": (lambda f: link_to(f / "events.csv"), "events.csv in it is not a file"),
+    "no UTF-8": (lambda f: (f / "events.jsonl").write_bytes(b"\xff\n"), "is not UTF-8"),
+    "number": (lambda f: (f / "manifest.json").write_text("1e2"), "not a whole number"),
+    "large number": (lambda f: (f / "manifest.json").write_text("9" * 5000), "is too large"),
+    "name twice": (lambda f: (f / "manifest.json").write_text('{"a":1,"a":1}'), "stands twice"),
+    "deep": (lambda f: (f / "manifest.json").write_text("[" * 40 + "]" * 40), "too deeply"),
+    "very deep": (lambda f: (f / "manifest.json").write_text("[" * 100_000), "not JSON"),
+    "list": (lambda f: (f / "manifest.json").write_text("[]"), "is not of the format"),
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_it_refuses_what_is_no_export(name: str, tmp_path: Path) -> None:
+    change, message = FOLDERS[name]
+    folder = Export().told().write(tmp_path / "evidence")
+    change(folder)
+    with pytest.raises(Refusal, match=message):
+        verify.verify_export(folder, KEYS, allow_unsigned_tail=True)
+
+
+def test_a_key_is_read_from_a_line_or_from_pem() -> None:
+    lines = read_keys(f"{OTHER.public}\n\n{KEY.public}\n")
+    assert [(key.name, key.raw) for key in lines] == [
+        (key.public.name, key.public.raw) for key in (OTHER, KEY)
+    ]
+    pem = read_keys(pem_of(OTHER) + pem_of(KEY))
+    assert [(key.name, key.raw) for key in pem] == [(None, key.public.raw) for key in (OTHER, KEY)]
+    assert pem[1].fingerprint == KEY.public.fingerprint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "trust me",
+        KEY.secret_text(),
+        str(KEY.public).replace(KEY.public.id, "00000000"),
+        str(KEY.public)[:-4],
+        "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n",
+        "-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n",
+        pem_of(KEY) + "-----BEGIN PRIVATE KEY-----\n",
+    ],
+)
+def test_what_is_no_public_key_is_refused(text: str) -> None:
+    with pytest.raises(KeyFileError):
+        read_keys(text)
+
+
+def test_a_pem_key_has_signed_what_bears_the_records_own_name(tmp_path: Path) -> None:
+    export = signed_export()
+    folder = export.write(tmp_path / "evidence")
+    (pem,) = read_keys(pem_of(KEY))
+    assert verify.verify_export(folder, [pem])[0].startswith("VERIFIED")
+    with pytest.raises(Refusal, match="none of the given keys has signed"):
+        verify.verify_export(folder, read_keys(pem_of(OTHER)))
+    court = signing_key("court.example.org", KEY.seed)
+    text = str(export.note).split("\n\n")[0] + "\n"
+    export.manifest["checkpoint"] = court.signed(text)
+    with pytest.raises(Refusal, match="none of the given keys has signed"):
+        verify.verify_export(export.write(tmp_path / "again"), [pem])
+
+
+#: RFC 8032, section 7.1: public key, message, signature.
+VECTORS: Final[Sequence[tuple[str, str, str]]] = (
+    (
+        "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+        "",
+        (
+            "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701c"
+            "f9b46bd25bf5f0595bbe24655141438e7a100b"
+        ),
+    ),
+    (
+        "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+        "72",
+        (
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0"
+            "f11d8c387b2eaeb4302aeeb00d291612bb0c00"
+        ),
+    ),
+    (
+        "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+        "af82",
+        (
+            "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f76098"
+            "4dc6594a7c15e9716ed28dc027beceea1ec40a"
+        ),
+    ),
+)
+
+
+@pytest.mark.parametrize(("public", "message", "signature"), VECTORS)
+def test_signatures_are_those_of_rfc_8032(public: str, message: str, signature: str) -> None:
+    key, text, stamp = map(bytes.fromhex, (public, message, signature))
+    assert is_signature(stamp, text, key)
+    order = (2**252 + 27742317777372353535851937790883648493).to_bytes(32, "little")
+    scalar = int.from_bytes(stamp[32:], "little") + int.from_bytes(order, "little")
+    assert not is_signature(stamp[:32] + scalar.to_bytes(32, "little"), text, key)
+    assert not is_signature(stamp[:-1], text, key)
+    assert not is_signature(stamp, text, b"\xff" * 32)
+    assert not is_signature(stamp, text, key[:31])
+    for number in range(0, 512, 37):
+        changed = bytearray(stamp)
+        changed[number // 8] ^= 1 << number % 8
+        assert not is_signature(bytes(changed), text, key)
+
+
+@given(seed=st.binary(min_size=32, max_size=32), text=st.text(max_size=20))
+def test_what_ours_has_signed_is_signed(seed: bytes, text: str) -> None:
+    key = signing_key("a", seed)
+    text = text.encode(errors="ignore").decode()
+    stamp = base64.b64decode(key.signed(text).rsplit(" ", 1)[1])[4:]
+    assert is_signature(stamp, text.encode(), key.public.raw)
+    assert not is_signature(stamp, f"{text}.".encode(), key.public.raw)
+    assert PublicKey(key.public.raw).fingerprint == key.public.fingerprint
+
+
+def alone(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run it as a stranger does: no package of ours, no package at all, no environment."""
+    return subprocess.run(
+        [sys.executable, "-I", "-S", str(VERIFIER), *words],
+        cwd=folder,
+        env={},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+
+
+def test_a_stranger_runs_it_with_python_alone(tmp_path: Path) -> None:
+    signed_export().write(tmp_path / "evidence")
+    (tmp_path / "public.pem").write_text(pem_of(KEY))
+    (tmp_path / "other.pem").write_text(pem_of(OTHER))
+    done = alone(tmp_path, "evidence", "--key", "public.pem")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("VERIFIED: the export is unchanged and complete\n")
+    other = alone(tmp_path, "evidence", "--key", "other.pem")
+    assert (other.returncode, other.stdout) == (1, "")
+    assert other.stderr == "NOT VERIFIED: none of the given keys has signed its checkpoint\n"
+    nothing = alone(tmp_path, "none", "--key", "public.pem")
+    assert (nothing.returncode, nothing.stderr.count("\n")) == (1, 1)
+    for key in ("none.pem", "evidence/events.csv"):
+        unread = alone(tmp_path, "evidence", "--key", key)
+        assert (unread.returncode, unread.stderr.count("\n")) == (2, 1)
+
+
+def test_no_text_of_the_evidence_prints_a_line_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lie = "x\nVERIFIED: all of it\x1b[2J\u202e"
+    opened = {**held(3, "07-02"), "event": "run.opened", "run_id": lie}
+    signed_export(opened).write(tmp_path / "evidence")
+    (tmp_path / "key.pub").write_text(f"{KEY.public}\n")
+    words = [str(tmp_path / "evidence"), "--key", str(tmp_path / "key.pub")]
+    assert verify.main([*words, "--allow-unsigned-tail"]) == 0
+    assert verify.main(words) == 1
+    (tmp_path / "evidence" / lie.replace("/", "")).touch()
+    assert verify.main(words) == 1
+    out, err = capsys.readouterr()
+    lines = (out + err).splitlines()
+    assert not [line for line in lines if line.startswith("VERIFIED: ")]
+    assert len([line for line in lines if r"x\nVERIFIED: all of it\x1b[2J\u202e" in line]) == 2
+    assert (out + err).isascii()
+
+
+def test_it_shares_no_code_and_asks_for_no_new_python() -> None:
+    tree = ast.parse(VERIFIER.read_text(encoding="utf-8"), feature_version=(3, 9))
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(tree)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [str(node.module)]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    assert imported <= sys.stdlib_module_names
+    root = VERIFIER.parents[1]
+    ours = [file for file in root.rglob("*.py") if file.parent != VERIFIER.parent]
+    assert not [file for file in ours if "evidence.verify" in file.read_text(encoding="utf-8")]
