@@ -18,6 +18,7 @@ import hashlib
 import re
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, time, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
@@ -50,6 +51,8 @@ MAIN: Final = "main"
 EVENTS: Final = "events.jsonl"  #: the evidence
 SHEET: Final = "events.csv"  #: for convenience: what of the evidence lies in the period
 MANIFEST: Final = "manifest.json"
+#: For whoever has only the folder; they prove nothing, and the manifest lists them.
+BESIDE: Final = ("HOWTO.md", "verify.py")
 
 _FIRST_COLUMNS: Final = (
     "at",
@@ -270,12 +273,15 @@ class Ledger:
         self._sheet.add(row)
         return row
 
-    def manifest(self, *, issued_at: str, version: str) -> dict[str, Any]:
+    def manifest(
+        self, *, issued_at: str, version: str, beside: Mapping[str, Any] = MappingProxyType({})
+    ) -> dict[str, Any]:
         """Return what the lines were, after the last one.
 
         Args:
             issued_at: the moment of the export.
             version: of the program.
+            beside: size and SHA-256 of each file that lies beside the evidence.
 
         Raises:
             InvalidExportError: some are missing.
@@ -293,7 +299,7 @@ class Ledger:
             "events_in_period": self._in_period,
             "events_withheld": self._withheld,
             "chains": self._chains,
-            "files": {EVENTS: self._lines.as_json(), SHEET: self._sheet.as_json()},
+            "files": {EVENTS: self._lines.as_json(), SHEET: self._sheet.as_json(), **beside},
         }
         if self._form == FORMAT:
             return manifest | {
@@ -488,7 +494,7 @@ def require_files(names: Collection[str]) -> None:
         InvalidExportError: it is no export, or not only.
     """
     missing = sorted({EVENTS, SHEET, MANIFEST}.difference(names))
-    more = sorted(set(names).difference({EVENTS, SHEET, MANIFEST}))
+    more = sorted(set(names).difference({EVENTS, SHEET, MANIFEST, *BESIDE}))
     if missing:
         raise InvalidExportError(f"{missing[0]} is missing")
     if more:
@@ -502,6 +508,7 @@ def verified(
     sheet_sha256: str,
     keys: Iterable[PublicKey],
     allow_unsigned_tail: bool = False,
+    beside: Mapping[str, Any] = MappingProxyType({}),
 ) -> Verified:
     """Return what an export is, if its lines prove what its manifest says; needs no database.
 
@@ -511,6 +518,7 @@ def verified(
         sheet_sha256: of the sheet, in hex.
         keys: that may have signed its checkpoint.
         allow_unsigned_tail: whether there may be events in it that are not signed.
+        beside: size and SHA-256 of each file that lies beside the evidence.
 
     Raises:
         InvalidExportError: they do not.
@@ -532,7 +540,7 @@ def verified(
     ledger = Ledger(_query(manifest.get("query")), note, form=form)
     for line in lines:
         ledger.add(line)
-    expected = ledger.manifest(issued_at=str(issued_at), version=version)
+    expected = ledger.manifest(issued_at=str(issued_at), version=version, beside=beside)
     if not are_same(expected, manifest):
         names = [name for name in expected if not are_same(expected[name], manifest.get(name, {}))]
         raise InvalidExportError(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import tempfile
 from contextlib import contextmanager
 from datetime import datetime
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -18,6 +20,7 @@ from forge_gdpr.audit.events import MAIN
 from forge_gdpr.database.tables import audit_events
 from forge_gdpr.errors import AuditBrokenError, InvalidInputError
 from forge_gdpr.exports import (
+    BESIDE,
     COLUMNS,
     EVENTS,
     MANIFEST,
@@ -67,12 +70,21 @@ def write_export(
                 for line in _lines(connection, query, ledger):
                     lines.write(line)
                     sheet.write(ledger.add(line))
-            manifest = ledger.manifest(issued_at=issued_at, version=version)
+            beside = {name: _copied(name, folder) for name in BESIDE}
+            manifest = ledger.manifest(issued_at=issued_at, version=version, beside=beside)
             with _file(folder / MANIFEST) as file:
                 file.write(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     except InvalidExportError as error:
         raise AuditBrokenError(f"the record: {error}; run 'forge-gdpr audit verify'") from None
     return manifest, ledger.tail
+
+
+def _copied(name: str, folder: Path) -> dict[str, Any]:
+    """Put one of our own files into the folder and return its size and SHA-256."""
+    data = resources.files("forge_gdpr.evidence").joinpath(name).read_bytes()
+    with _file(folder / name) as file:
+        file.write(data.decode())
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def _lines(connection: Connection, query: Query, ledger: Ledger) -> Iterator[str]:

@@ -69,7 +69,7 @@ def export_command(
     """
     if folder is not None and (since, until, into, actor) == (None, None, None, None):
         found = _verified(folder, public_key, allow_unsigned_tail=allow_unsigned_tail)
-        echo_lines(_verdict(found))
+        echo_lines([*_verdict(found), *_not_ours(found)])
     elif folder is None and since is not None and until is not None and into is not None:
         if since > until:
             raise click.UsageError("--from is later than --to")
@@ -153,6 +153,7 @@ def _sign_newer(settings: Settings, engine: Engine, *, actor: str) -> str | None
 def _verified(folder: Path, public_key: Path | None, *, allow_unsigned_tail: bool) -> Verified:
     """Verify an export without a database and without settings."""
     from forge_gdpr.exports import (
+        BESIDE,
         EVENTS,
         MANIFEST,
         SHEET,
@@ -166,16 +167,16 @@ def _verified(folder: Path, public_key: Path | None, *, allow_unsigned_tail: boo
         raise click.UsageError("--verify needs --public-key, the keys that may have signed")
     keys = wiring.public_keys_in(public_key)
     try:
-        require_files(_names_in(folder))
+        names = _names_in(folder)
+        require_files(names)
         manifest = manifest_in(_text_of(folder / MANIFEST))
-        with (folder / SHEET).open("rb") as sheet:
-            sha256 = hashlib.file_digest(sheet, "sha256").hexdigest()
         return verified(
             manifest,
             _lines_of(folder / EVENTS),
-            sheet_sha256=sha256,
+            sheet_sha256=_sums_of(folder / SHEET)["sha256"],
             keys=keys,
             allow_unsigned_tail=allow_unsigned_tail,
+            beside={name: _sums_of(folder / name) for name in BESIDE if name in names},
         )
     except InvalidExportError as error:
         raise AuditBrokenError(
@@ -205,6 +206,27 @@ def _names_in(folder: Path) -> list[str]:
         if entry.is_symlink() or not entry.is_file():
             raise InvalidExportError(f"{entry.name!a} in it is not a file")
     return [entry.name for entry in folder.iterdir()]
+
+
+def _sums_of(file: Path) -> dict[str, Any]:
+    with file.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        return {"bytes": stream.tell(), "sha256": sha256}
+
+
+def _not_ours(found: Verified) -> list[str]:
+    """Return a warning for each file beside the evidence that is not the one of this version."""
+    from importlib import resources
+
+    from forge_gdpr.exports import BESIDE
+
+    files, ours = found.manifest["files"], resources.files("forge_gdpr.evidence")
+    sums = {name: hashlib.sha256(ours.joinpath(name).read_bytes()).hexdigest() for name in BESIDE}
+    return [
+        f"- The {name} in it is not the one of this version: don't use it unless you have read it."
+        for name in BESIDE
+        if name in files and files[name]["sha256"] != sums[name]
+    ]
 
 
 def _text_of(file: Path) -> str:

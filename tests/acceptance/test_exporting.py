@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
+import re
 import shutil
 import stat
+import subprocess
+import sys
 import threading
 from datetime import UTC
 from typing import TYPE_CHECKING, Final
@@ -20,6 +24,7 @@ from forge_gdpr.audit.record import append, head_of
 from forge_gdpr.chain import Head, written_time
 from forge_gdpr.checkpoints import signing_key
 from forge_gdpr.database.engine import now, reading, writing
+from forge_gdpr.evidence import verify
 from forge_gdpr.exports import query_of
 from forge_gdpr.sandbox import generated_user
 
@@ -35,6 +40,7 @@ SIGNING = {"FORGE_GDPR_SIGNING_KEY_FILE": "key"}
 USERS = [generated_user(number) for number in range(8)]
 PERIOD = ("--from", "2026-01-01", "--to", "2126-12-31")
 VERIFY = ("audit", "export", "--verify", "evidence", "--public-key", "key.pub")
+VERIFIER = (sys.executable, "-I", "-S", verify.__file__)
 
 
 @pytest.fixture
@@ -88,9 +94,11 @@ def test_only_its_owner_reads_an_export_and_it_names_nobody(exported: Program) -
     folder = exported.folder / "evidence"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert sorted(one.name for one in folder.iterdir()) == [
+        "HOWTO.md",
         "events.csv",
         "events.jsonl",
         "manifest.json",
+        "verify.py",
     ]
     for file in folder.iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -126,6 +134,84 @@ def test_a_period_without_events_holds_no_more_than_it_must(after_two_nights: Pr
     checked = after_two_nights.here(*VERIFY)
     assert checked.returncode == 0
     assert "of 2 events about requests outside the period the hash alone" in checked.stdout
+
+
+def stranger(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run what a stranger has: Python and a shell, and no package at all."""
+    return subprocess.run(
+        words,
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+
+
+def test_a_stranger_verifies_an_export_with_what_is_in_it(
+    exported: Program, tmp_path: Path
+) -> None:
+    away = tmp_path / "laptop"
+    shutil.copytree(exported.folder / "evidence", away / "evidence")
+    shutil.copy(exported.folder / "key.pub", away)
+    words = (sys.executable, "-I", "-S", "evidence/verify.py", "evidence", "--key", "key.pub")
+    done = stranger(away, *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("VERIFIED: the export is unchanged and complete\n")
+    own = hashlib.sha256((away / "evidence" / "verify.py").read_bytes()).hexdigest()
+    assert f"This verifier has the SHA-256 {own}: " in done.stdout
+    text = (away / "evidence" / "events.jsonl").read_text()
+    (away / "evidence" / "events.jsonl").write_text(text.replace("erased", "absent", 1))
+    changed = stranger(away, *words)
+    assert (changed.returncode, changed.stdout) == (1, "")
+    assert changed.stderr.startswith("NOT VERIFIED: ")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_the_howtos_commands_check_the_signature_with_openssl_alone(exported: Program) -> None:
+    folder = exported.folder
+    howto = (folder / "evidence" / "HOWTO.md").read_text()
+    (commands,) = re.findall(r"```sh\n(.*?)```", howto, re.DOTALL)
+    shutil.copy(folder / "key.pub", folder / "signing-key.pub")
+    done = stranger(folder, "sh", "-euc", commands)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "Signature Verified Successfully\n"
+    (fingerprint,) = re.findall(r"    (cut .* openssl dgst .*)\n", howto)
+    sha256 = stranger(folder, "sh", "-euc", fingerprint).stdout.split()[-1]
+    assert f", SHA-256 {sha256}\n" in exported.here(*VERIFY).stdout
+    pem = (*VERIFIER, "evidence", "--key", "public.pem")  # as openssl wrote it
+    assert f", SHA-256 {sha256}\n" in stranger(folder, *pem).stdout
+    exported.here("audit", "keygen", "--name", "example.org/gdpr", "other")
+    shutil.copy(folder / "other.pub", folder / "signing-key.pub")
+    other = stranger(folder, "sh", "-euc", commands)
+    assert (other.returncode, other.stdout) == (1, "Signature Verification Failure\n")
+
+
+def test_files_beside_the_evidence_are_those_that_its_manifest_lists(exported: Program) -> None:
+    folder = exported.folder / "evidence"
+    text = (folder / "verify.py").read_text()
+    (folder / "verify.py").write_text(f"{text}# trust me\n")
+    done = exported.here(*VERIFY)
+    assert (done.returncode, "something else than its events: files" in done.stderr) == (6, True)
+    assert stranger(exported.folder, *VERIFIER, "evidence", "--key", "key.pub").returncode == 1
+    manifest = json.loads((folder / "manifest.json").read_text())
+    data = (folder / "verify.py").read_bytes()
+    listed = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    manifest["files"]["verify.py"] = listed
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    done = exported.here(*VERIFY)
+    said = "- The verify.py in it is not the one of this version: don't use it unless you have"
+    assert (done.returncode, done.stdout.count(said)) == (0, 1)
+    done = stranger(exported.folder, *VERIFIER, "evidence", "--key", "key.pub")
+    said = "- Whether the verify.py in the export is honest: it is not the one that runs now."
+    assert (done.returncode, done.stdout.count(said)) == (0, 1)
+    for name in ("verify.py", "HOWTO.md"):
+        (folder / name).unlink()
+        assert exported.here(*VERIFY).returncode == 6
+        del manifest["files"][name]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert exported.here(*VERIFY).returncode == 0
+    assert stranger(exported.folder, *VERIFIER, "evidence", "--key", "key.pub").returncode == 0
 
 
 def append_a_run(engine: Engine, *, actor: str = "cron") -> None:

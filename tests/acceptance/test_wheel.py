@@ -78,3 +78,4 @@ def test_a_wheel_holds_the_program_and_nothing_else(wheel: Path) -> None:
     assert names == {"forge_gdpr", "forge_gdpr-0.1.0.dist-info"}
     assert "forge_gdpr/migrations/versions/0001_requests_and_record.py" in files
     assert "forge_gdpr/py.typed" in files
+    assert {"forge_gdpr/evidence/verify.py", "forge_gdpr/evidence/HOWTO.md"} <= files

@@ -29,11 +29,14 @@ from tampered import (
 )
 
 from forge_gdpr.exports import (
+    BESIDE,
     COLUMNS,
     EVENTS,
     FIRST_FORMAT,
     FORMAT,
+    MANIFEST,
     SECOND_FORMAT,
+    SHEET,
     InvalidExportError,
     Ledger,
     manifest_in,
@@ -268,6 +271,24 @@ def test_a_folder_holds_an_export_and_nothing_else() -> None:
         require_files(names[:2])
     with pytest.raises(InvalidExportError, match=r"more in it than an export: 'a\\nb'"):
         require_files([*names, "a\nb"])
+
+
+def test_files_beside_the_evidence_are_those_that_the_manifest_lists() -> None:
+    require_files({EVENTS, SHEET, MANIFEST, *BESIDE})
+    export = Export().told()
+    beside = {BESIDE[0]: {"bytes": 7, "sha256": "ab" * 32}}
+    allowed: dict[str, Any] = {
+        "sheet_sha256": export.manifest["files"][SHEET]["sha256"],
+        "keys": [KEY.public],
+        "allow_unsigned_tail": True,
+    }
+    with pytest.raises(InvalidExportError, match="something else than its events: files"):
+        verified(export.manifest, export.lines, beside=beside, **allowed)
+    export.manifest["files"] |= beside
+    found = verified(export.manifest, export.lines, beside=beside, **allowed)
+    assert found.manifest == export.manifest
+    with pytest.raises(InvalidExportError, match="something else than its events: files"):
+        export.verified()
 
 
 def test_a_manifest_is_read_strictly() -> None:
