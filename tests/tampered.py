@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from builders import Chain, make_checkpoint
 
+from forge_gdpr import certificates
 from forge_gdpr.chain import canonical, seal
-from forge_gdpr.checkpoints import signing_key
+from forge_gdpr.checkpoints import PublicKey, signing_key
 from forge_gdpr.exports import (
     COLUMNS,
     EVENTS,
@@ -30,10 +32,10 @@ from forge_gdpr.spreadsheet import csv_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 KEY: Final = signing_key("example.org/forge-gdpr", bytes(range(32)))
 OTHER: Final = signing_key("example.org/forge-gdpr", bytes(32))
+GOLDEN: Final = Path(__file__).parent / "golden"
 QUERY: Final = Query(
     first_day="2026-07-01",
     last_day="2026-09-30",
@@ -422,3 +424,16 @@ TAILS: Final[Mapping[str, tuple[Callable[[], Export], str]]] = {
         "1 of main (from event 14) and 50 of runs that no signed event closes (run-9)",
     ),
 }
+
+
+def issued() -> list[tuple[PublicKey, Any]]:
+    """Return real certificates as they would be issued today, each with the key that signed."""
+    first = json.loads((GOLDEN / "certificates-1.json").read_text(encoding="utf-8"))
+    second = json.loads((GOLDEN / "certificates-2.json").read_text(encoding="utf-8"))
+    other = PublicKey.parse(second["public_key"])
+    pairs = [(KEY.public, document) for document in first]
+    pairs += [(other, document) for document in second["certificates"]]
+    return [(key, certificates.verified(document, [key]).document) for key, document in pairs]
+
+
+CERTIFICATES: Final = issued()

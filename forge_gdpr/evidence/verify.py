@@ -1,6 +1,7 @@
-"""Verify an export of a forge-gdpr record without installing forge-gdpr.
+"""Verify an export or a certificate of a forge-gdpr record without installing forge-gdpr.
 
     python verify.py EXPORT_FOLDER --key public.pem
+    python verify.py certificate.json --key public.pem
 
 It needs Python 3.9 or newer and nothing else. It reads the files that you name, writes nothing,
 and uses no network. It is written from the description of the format in HOWTO.md and shares no
@@ -345,7 +346,7 @@ class Checkpoint:
             if signer == name and stamp[:4] == key.id_as(name):
                 is_valid = is_signature(stamp[4:], match["text"].encode(), key.raw)
                 require(is_valid, "the signature of its checkpoint is false")
-                self.key, self.signer = key, name
+                self.key, self.signer, self.key_id = key, name, stamp[:4].hex()
                 return
         raise Refusal("none of the given keys has signed its checkpoint")
 
@@ -400,6 +401,62 @@ ACCOUNTS = {
 def meaning_of(outcome: Any) -> str | None:
     """Return what an outcome means; None: the format has no words for it."""
     return ENDINGS[outcome][1] if isinstance(outcome, str) and outcome in ENDINGS else None
+
+
+def name_of(outcome: Any) -> str:
+    """Return what an outcome is called: its own code, if the format has no name for it."""
+    known = ENDINGS.get(str(outcome))
+    return str(outcome or "closed") if known is None else known[0]
+
+
+def logs_in(events: list[dict[str, Any]]) -> str | None:
+    """Return what became of the user's logs; None: Forge's answers closed no request."""
+    closings = [event for event in events if event["event"] == "request.closed"]
+    if not closings:
+        return None
+    outcome, done = closings[-1].get("outcome"), closings[-1].get("steps")
+    if outcome in ("already_absent", "not_found_by_email"):
+        return "No logs were deleted, for no user was found."
+    unknown = "What became of this user's logs is not in the record."
+    if outcome not in ("erased", "absent_after_attempt"):
+        return unknown
+    attempts = [event for event in events if event["event"] == "attempt.finished"]
+    answers = []  # for the logs, where the attempt went on to the account
+    for steps in map(steps_of, attempts):
+        for number, step in enumerate(steps[:-1]):
+            if (step["name"], steps[number + 1]["name"]) == ("logs", "account"):
+                answers.append(step.get("http_status"))
+    is_erased = outcome == "erased"
+    is_named = is_erased and isinstance(done, list) and "logs" in done
+    if is_named or any(isinstance(answer, int) and 200 <= answer < 300 for answer in answers):
+        return "Forge confirmed that it deleted this user's logs, before the account."
+    if answers:
+        return (
+            "Forge was asked to delete this user's logs and answered that there are none; whether"
+            " it keeps some is not known."
+        )
+    judged = [event for event in attempts if not is_erased or event.get("status") == "done"]
+    asked_for_none = bool(judged) and all(map(has_not_asked_for_logs, judged))
+    if (is_erased and isinstance(done, list)) or asked_for_none:
+        return (
+            "Forge was not asked to delete this user's logs (FORGE_GDPR_ERASE_LOGS was off), and"
+            " keeps them."
+        )
+    return unknown
+
+
+def steps_of(event: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the steps of an attempt with their answers."""
+    steps = event.get("steps")
+    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+
+
+def has_not_asked_for_logs(attempt: dict[str, Any]) -> bool:
+    """Return whether it is sure that an attempt did not ask for the logs."""
+    names = [step.get("name") for step in steps_of(attempt)]
+    if names:
+        return "logs" not in names
+    return attempt.get("ended") != "crashed" and not attempt.get("reached")
 
 
 def absence_in(closing: dict[str, Any]) -> str | None:
@@ -810,17 +867,328 @@ def export_lines(export: Export, beside: dict[str, Any]) -> list[str]:
     return [*lines, *own_lines()]
 
 
-# 7. Files and printing
+# 7. Certificates
+
+PAGE_BEGIN = '<script type="application/json" id="certificate">'
+PAGE_END = "</script>"
+PROVES = [
+    "Each event in it stood in the record, in these very words, when the holder of the key signed.",
+    "Request, result, steps and runs are told from these events, and from nothing else.",
+]
+LIMITS = [
+    "It proves what was recorded: that Forge answered so is the word of the holder of the key.",
+    "What is left on Forge's disks it does not prove.",
+    "It is worth as much as the public key: compare its SHA-256 by another way than it came.",
+    "That the record has no more events of this request than are here, an export of it shows.",
+    "Of the user's logs it says what these events say; Forge keeps logs unless it is asked.",
+    "Where an operator vouched for the account, only the operator's word shows whose it is.",
+    "It names nobody: whose pseudonym it is, the holder of the subject key can show.",
+    "Its times are those of the controller's database. Nobody signs when it was issued.",
+    "Other requests of the same person have certificates of their own.",
+]
+ENDS = {"request.closed": None, "request.cancelled": "cancelled", "request.refused": "refused"}
+SHOWN = (
+    *("at", "event", "run_id", "actor", "attempt", "outcome", "http_status", "ended", "steps"),
+    *("status", "reason", "ticket", "due_on", "late"),
+)
+TEXTS = (
+    *("run_id", "actor", "outcome", "ended", "status", "reason", "ticket", "reference", "subject"),
+    *("regime", "root", "version", "settings"),
+)
+NUMBERS = ("request_id", "attempt", "http_status", "length")
+
+
+class Proven:
+    """An event with its path up to a root."""
+
+    def __init__(self, value: Any) -> None:
+        self.previous, self.body, path = members_of(value, previous=str, body=str, path=list)
+        is_path = all(isinstance(node, str) and HASH.fullmatch(node) for node in path)
+        is_hash = HASH.fullmatch(self.previous) is not None
+        require(is_path and is_hash, "the evidence holds a hash that is not 64 hex digits")
+        self.path: list[str] = path
+        self.event = read_event(self.body, "the evidence")
+        self.chain: str = self.event["chain"]
+        self.seq: int = self.event["seq"]
+        self.where = f"event {self.seq} of {self.chain}"
+        require_told(self.event, self.where)
+
+    def root(self, size: int) -> str | None:
+        """Return the root that the path leads to in a tree of so many events (RFC 9162, 2.1.3)."""
+        place, last = self.seq - 1, size - 1
+        if place > last:
+            return None
+        node = sha256(b"\x00" + bytes.fromhex(link(self.previous, self.body)))
+        for beside in map(bytes.fromhex, self.path):
+            if last == 0:
+                return None
+            if place % 2 or place == last:
+                node = sha256(b"\x01" + beside + node)
+                while place and not place % 2:
+                    place, last = place // 2, last // 2
+            else:
+                node = sha256(b"\x01" + node + beside)
+            place, last = place // 2, last // 2
+        return node.hex() if last == 0 else None
+
+
+def require_told(event: dict[str, Any], where: str) -> None:
+    """Refuse an event of which something that is told is of another type."""
+    told = {name: value for name, value in event.items() if value is not None}
+    is_told = (
+        all(isinstance(told.get(name, ""), str) for name in TEXTS)
+        and all(type(told.get(name, 0)) is int for name in NUMBERS)
+        and all(is_day(told.get(name, "2000-01-01")) for name in ("due_on", "closed_on"))
+        and is_time(told.get("received_at", event["at"]))
+        and isinstance(told.get("late", False), bool)
+        and are_texts(told.get("also", []))
+        and isinstance(told.get("steps", []), list)
+        and all(map(is_step, told.get("steps", [])))
+    )
+    require(is_told, f"{where} says something that can't be told")
+
+
+def is_day(value: Any) -> bool:
+    """Return whether a value is a day, as YYYY-MM-DD."""
+    try:
+        return isinstance(value, str) and bool(DAY.fullmatch(value) and date.fromisoformat(value))
+    except ValueError:
+        return False
+
+
+def are_texts(value: Any) -> bool:
+    """Return whether a value is a list of texts."""
+    return isinstance(value, list) and all(isinstance(member, str) for member in value)
+
+
+def is_step(value: Any) -> bool:
+    """Return whether a value is the name of a step, or a step with its answer."""
+    if not isinstance(value, dict):
+        return isinstance(value, str)
+    status = value.get("http_status")
+    return isinstance(value.get("name"), str) and (status is None or type(status) is int)
+
+
+def members_of(value: Any, **kinds: type) -> list[Any]:
+    """Return the members of an object that has these, of these types, and no others."""
+    is_object = isinstance(value, dict) and value.keys() == kinds.keys()
+    require(is_object, "the evidence lacks something, or has more than belongs there")
+    is_typed = all(isinstance(value[name], kind) for name, kind in kinds.items())
+    require(is_typed, "the evidence has a member of another type")
+    return [value[name] for name in kinds]
+
+
+class Certificate:
+    """A certificate whose evidence is followed up to the signed root."""
+
+    def __init__(self, value: Any, keys: Sequence[PublicKey]) -> None:
+        is_known = (
+            isinstance(value, dict) and value.get("certificate") == "forge-gdpr certificate 3"
+        )
+        require(is_known, "it is not of the format 'forge-gdpr certificate 3'")
+        self.told: dict[str, Any] = value
+        note, events, runs = members_of(
+            value.get("evidence"), checkpoint=str, events=list, runs=list
+        )
+        self.checkpoint = Checkpoint(note, keys)
+        self.runs = [self._run(run) for run in runs]
+        self.events = [Proven(event) for event in events]
+        self._require_in_runs()
+        self._require_order()
+
+    def _run(self, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what main says of the opening and closing of a run."""
+        opened, closed = map(Proven, members_of(value, opened=dict, closed=dict))
+        self._require_in_main(opened)
+        self._require_in_main(closed)
+        is_run = (
+            (opened.event["event"], closed.event["event"]) == ("run.opened", "run.closed")
+            and "run_id" in opened.event
+            and opened.event["run_id"] == closed.event.get("run_id")
+            and opened.seq < closed.seq
+        )
+        require(is_run, "the evidence takes another event for a run's opening or closing")
+        return opened.event, closed.event
+
+    def _require_in_main(self, proven: Proven) -> None:
+        is_in = (
+            proven.chain == MAIN and proven.root(self.checkpoint.size) == self.checkpoint.root.hex()
+        )
+        require(is_in, f"{proven.where} is not in the record that was signed")
+
+    def _require_in_runs(self) -> None:
+        closings = {closed["run_id"]: closed for _opened, closed in self.runs}
+        for proven in self.events:
+            if proven.chain == MAIN:
+                self._require_in_main(proven)
+                continue
+            closing = closings.get(proven.chain, {})
+            root = proven.root(closing.get("length") or 0)
+            is_in = root is not None and root == closing.get("root")
+            require(is_in, f"{proven.where} is not in what its run has closed")
+            is_own = proven.event.get("run_id", proven.chain) == proven.chain
+            require(is_own, f"{proven.where} is of another run")
+        chains = sorted({proven.chain for proven in self.events} - {MAIN})
+        is_exact = [closed["run_id"] for _opened, closed in self.runs] == chains
+        require(is_exact, "its runs are not those of its events, each once, in order")
+
+    def _require_order(self) -> None:
+        last: dict[str, tuple[str, int]] = {}  # the latest time and the number, by chain
+        places = []
+        for proven in self.events:
+            at, seq = last.get(proven.chain, ("", 0))
+            require(proven.seq > seq, f"{proven.where} is there twice, or too late")
+            last[proven.chain] = (max(at, proven.event["at"]), proven.seq)
+            places.append((last[proven.chain][0], proven.chain != MAIN, proven.chain, proven.seq))
+        require(places == sorted(places), "its events are not in order")
+
+    def document(self) -> dict[str, Any]:
+        """Return what the certificate must say."""
+        events = [proven.event for proven in self.events]
+        ids = {event.get("request_id") for event in events}
+        require(len(ids) == 1 and None not in ids, "its events are not those of one request")
+        ends = [number for number, event in enumerate(events) if event["event"] in ENDS]
+        require(len(ends) == 1, "its request is not closed, or is closed twice")
+        checkpoint, end = self.checkpoint, events[ends[0]]
+        request = request_of(events[: ends[0]], end)
+        subject = request["subject"]
+        about = [event for event in events if event.get("subject", subject) == subject]
+        return {
+            "certificate": "forge-gdpr certificate 3",
+            "record": {
+                "origin": checkpoint.origin,
+                "events": checkpoint.size,
+                "signed_at": checkpoint.at,
+                "signed_by": f"{checkpoint.signer}+{checkpoint.key_id}",
+            },
+            "request": request,
+            "result": result_of(about, end),
+            "steps": [{name: event[name] for name in SHOWN if name in event} for event in events],
+            "runs": [
+                {
+                    "run_id": opened["run_id"],
+                    "opened_at": opened["at"],
+                    "actor": opened.get("actor"),
+                    "version": opened.get("version"),
+                    "settings_sha256": opened.get("settings"),
+                }
+                for opened, _closed in self.runs
+            ],
+            "proves": PROVES,
+            "limits": LIMITS,
+            "evidence": self.told["evidence"],
+        }
+
+
+def request_of(before: list[dict[str, Any]], end: dict[str, Any]) -> dict[str, Any]:
+    """Return what was asked, as the end says it, or else the last admission before it."""
+    admissions = [event for event in before if event["event"] == "request.admitted"]
+    told = {**(admissions[-1] if admissions else {}), **end}
+    names = ("reference", "subject", "regime", "received_at", "due_on")
+    return {
+        "id": end["request_id"],
+        "also": sorted(end.get("also") or []),
+        **{name: told.get(name) for name in names},
+    }
+
+
+def result_of(events: list[dict[str, Any]], end: dict[str, Any]) -> dict[str, Any]:
+    """Return what became of the request, from the events about the person whom it ended with."""
+    outcome = ENDS[end["event"]] or end.get("outcome")
+    closed_on, due_on = end.get("closed_on"), end.get("due_on")
+    on_time = None if closed_on is None or due_on is None else bool(closed_on <= due_on)
+    last_attempts = [
+        event
+        for event in events
+        if event["event"] == "attempt.finished" and event.get("status", "done") == "done"
+    ]
+    names = ("closed_on", "due_on", "http_status", "reason", "actor", "run_id")
+    return {
+        **{name: end.get(name) for name in names},
+        "outcome": outcome,
+        "name": name_of(outcome),
+        "meaning": meaning_of(outcome),
+        "absence": absence_in(end),
+        "logs": logs_in(events),
+        "closed_at": end["at"],
+        "on_time": on_time,
+        "verified_absent": any(
+            step["name"] == "verify" and step.get("http_status") in (404, 410)
+            for attempt in last_attempts
+            for step in steps_of(attempt)
+        ),
+    }
+
+
+def verify_certificate(file: Path, keys: Sequence[PublicKey]) -> list[str]:
+    """Return what a certificate was shown to say, in lines for people."""
+    text = read_text(file)
+    is_page = text.lstrip().startswith("<")
+    if is_page:
+        is_one = text.count(PAGE_BEGIN) == 1 and text.lower().count("<script") == 1
+        require(
+            is_one, "the page does not have exactly one certificate, and no other script, in it"
+        )
+        text, _, rest = text.partition(PAGE_BEGIN)[2].partition(PAGE_END)
+        require(bool(rest), "the certificate in the page has no end")
+    certificate = Certificate(read_json(text, "certificate"), keys)
+    expected = certificate.document()
+    wrong = [name for name in expected if not same(expected[name], certificate.told.get(name))]
+    wrong = wrong or sorted(set(certificate.told).difference(expected))
+    require(not wrong, f"it says something else than its evidence: {', '.join(wrong)}")
+    return certificate_lines(expected, certificate.checkpoint, is_page=is_page)
+
+
+def certificate_lines(
+    document: dict[str, Any], checkpoint: Checkpoint, *, is_page: bool
+) -> list[str]:
+    """Return what was shown, no more than that."""
+    request, result = document["request"], document["result"]
+    facts = {
+        "request": request["id"],
+        "reference": request["reference"],
+        "person, as a pseudonym": request["subject"],
+        "received": request["received_at"],
+        "due": result["due_on"],
+        "closed": result["closed_at"],
+        "on time": {True: "yes", False: "no"}.get(result["on_time"]),
+        "result": result["name"],
+        "meaning": result["meaning"],
+        "asked afterwards, and no such user": "yes" if result["verified_absent"] else None,
+        "absence": result["absence"],
+        "logs": result["logs"],
+        "reason": result["reason"],
+        "told from": f"{len(document['steps'])} events, {len(document['runs'])} runs",
+    }
+    if is_page:
+        head = (
+            "VERIFIED: the data in the page. What the page shows was NOT compared with it: rely on"
+            " what stands here"
+        )
+    else:
+        head = "VERIFIED: the certificate says what its evidence says"
+    return [
+        head,
+        *(f"  {name}: {value}" for name, value in facts.items() if value is not None),
+        *signature_lines(checkpoint),
+        "What it proves:",
+        *(f"- {sentence}" for sentence in document["proves"]),
+        "What it does not prove:",
+        *(f"- {sentence}" for sentence in document["limits"]),
+        *own_lines(),
+    ]
+
+
+# 8. Files and printing
 
 
 def signature_lines(checkpoint: Checkpoint) -> list[str]:
     """Return what was signed, and by which key."""
-    key = checkpoint.key
     return [
         f"  signed: {checkpoint.origin}, {checkpoint.size} events of main, {checkpoint.at}",
         (
-            f"  by: {checkpoint.signer}, key {key.id_as(checkpoint.signer).hex()},"
-            f" SHA-256 {key.fingerprint}"
+            f"  by: {checkpoint.signer}, key {checkpoint.key_id},"
+            f" SHA-256 {checkpoint.key.fingerprint}"
         ),
     ]
 
@@ -871,9 +1239,11 @@ def printable(text: str) -> str:
 def main(words: Sequence[str] | None = None) -> int:
     """Verify what the command line names, and return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="verify.py", description="Verify an export folder of forge-gdpr."
+        prog="verify.py", description="Verify an export or a certificate of forge-gdpr."
     )
-    parser.add_argument("evidence", type=Path, help="an export folder")
+    parser.add_argument(
+        "evidence", type=Path, help="an export folder, or a certificate, JSON or HTML"
+    )
     parser.add_argument(
         "--key", type=Path, required=True, help="public keys: PEM, or lines like name+id+base64"
     )
@@ -890,9 +1260,12 @@ def main(words: Sequence[str] | None = None) -> int:
         print(printable(f"verify.py: {options.key} can't be used: {reason}"), file=sys.stderr)
         return 2
     try:
-        lines = verify_export(
-            options.evidence, keys, allow_unsigned_tail=options.allow_unsigned_tail
-        )
+        if options.evidence.is_dir():
+            lines = verify_export(
+                options.evidence, keys, allow_unsigned_tail=options.allow_unsigned_tail
+            )
+        else:
+            lines = verify_certificate(options.evidence, keys)
     except Refusal as refusal:
         print(printable(f"NOT VERIFIED: {refusal}"), file=sys.stderr)
         return 1

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import ast
 import base64
+import json
 import shutil
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from tampered import CHANGES, IN_MAIN, KEY, OTHER, SIGNED, TAILS, Export, held, signed_export
+from tampered import (
+    CERTIFICATES,
+    CHANGES,
+    IN_MAIN,
+    KEY,
+    OTHER,
+    SIGNED,
+    TAILS,
+    Export,
+    held,
+    signed_export,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forge_gdpr.certificates import LIMITS, PROVES
 from forge_gdpr.checkpoints import SigningKey, signing_key
 from forge_gdpr.evidence import verify
 from forge_gdpr.evidence.verify import KeyFileError, PublicKey, Refusal, is_signature, read_keys
@@ -174,6 +188,100 @@ def test_a_pem_key_has_signed_what_bears_the_records_own_name(tmp_path: Path) ->
     export.manifest["checkpoint"] = court.signed(text)
     with pytest.raises(Refusal, match="none of the given keys has signed"):
         verify.verify_export(export.write(tmp_path / "again"), [pem])
+
+
+def facts_of(document: Any, key: Any, folder: Path) -> list[str]:
+    file = folder / "certificate.json"
+    file.write_text(document if isinstance(document, str) else json.dumps(document))
+    return verify.verify_certificate(file, read_keys(str(key)))
+
+
+@pytest.mark.parametrize("number", range(len(CERTIFICATES)))
+def test_it_tells_a_certificate_again_from_its_evidence(number: int, tmp_path: Path) -> None:
+    key, document = CERTIFICATES[number]
+    lines = facts_of(document, key, tmp_path)
+    request, result = document["request"], document["result"]
+    assert lines[:2] == [
+        "VERIFIED: the certificate says what its evidence says",
+        f"  request: {request['id']}",
+    ]
+    facts = dict(line[2:].split(": ", 1) for line in lines if line.startswith("  "))
+    assert facts["person, as a pseudonym"] == request["subject"]
+    assert (facts["result"], facts["meaning"]) == (result["name"], result["meaning"])
+    assert (facts.get("absence"), facts.get("logs")) == (result["absence"], result["logs"])
+    assert facts["by"].endswith(f" key {key.id}, SHA-256 {key.fingerprint}")
+    assert {f"- {line}" for line in (*PROVES, *LIMITS)} <= set(lines)
+
+
+def rewrite(name: str, value: object) -> Callable[[Any], object]:
+    return lambda document: document.update({name: value})
+
+
+def reword(part: str, name: str, value: object) -> Callable[[Any], object]:
+    return lambda document: document[part].update({name: value})
+
+
+def with_more(document: Any) -> Any:
+    return document["evidence"]["events"][0]
+
+
+CERTIFIED: Final[dict[str, tuple[Callable[[Any], object], str]]] = {
+    "another format": (rewrite("certificate", "forge-gdpr certificate 2"), "not of the format"),
+    "more": (rewrite("more", 1), "something else than its evidence: more"),
+    "issued": (rewrite("issued_at", "2026"), "something else than its evidence: issued_at"),
+    "result": (reword("result", "name", "erased, really"), "than its evidence: result"),
+    "logs": (reword("result", "logs", "They are gone."), "than its evidence: result"),
+    "1 for true": (reword("result", "on_time", 1), "than its evidence: result"),
+    "subject": (reword("request", "subject", "k1:aa"), "than its evidence: request"),
+    "limits": (rewrite("limits", []), "than its evidence: limits"),
+    "proves": (rewrite("proves", ["All of it."]), "than its evidence: proves"),
+    "steps": (lambda d: d["steps"].pop(), "than its evidence: steps"),
+    "no evidence": (lambda d: d.pop("evidence"), "lacks something, or has more"),
+    "more evidence": (reword("evidence", "more", 1), "lacks something, or has more"),
+    "runs of a number": (reword("evidence", "runs", 7), "of another type"),
+    "no runs": (reword("evidence", "runs", []), "is not in what its run has closed"),
+    "a run twice": (lambda d: d["evidence"].update(runs=d["evidence"]["runs"] * 2), "each once"),
+    "event twice": (lambda d: d["evidence"]["events"].insert(0, with_more(d)), "is there twice"),
+    "order": (lambda d: d["evidence"]["events"].reverse(), "is there twice, or too late"),
+    "no events": (reword("evidence", "events", []), "each once"),
+    "no end": (lambda d: d["evidence"]["events"].pop(), "not closed, or is closed twice"),
+    "path": (lambda d: with_more(d)["path"].append("ab" * 32), "in what its run has closed"),
+    "path of numbers": (lambda d: with_more(d).update(path=[7]), "not 64 hex digits"),
+    "short path": (lambda d: with_more(d)["path"].pop(), "in what its run has closed"),
+    "previous": (lambda d: with_more(d).update(previous="AB" * 32), "not 64 hex digits"),
+    "body": (lambda d: with_more(d).update(body="{}"), "lacks what every event has"),
+    "run as event": (
+        lambda d: d["evidence"]["events"].insert(0, d["evidence"]["runs"][0]["opened"]),
+        "not those of one request",
+    ),
+    "run's ends": (
+        lambda d: d["evidence"]["runs"][0].update(opened=d["evidence"]["runs"][0]["closed"]),
+        "another event for a run's",
+    ),
+    "event as run": (
+        lambda d: d["evidence"]["runs"][0].update(opened=with_more(d)),
+        "not in the record that was signed",
+    ),
+    "checkpoint": (reword("evidence", "checkpoint", "trust me"), "its checkpoint is not one"),
+}
+
+
+@pytest.mark.parametrize("change", CERTIFIED)
+def test_it_refuses_every_change_of_a_certificate(change: str, tmp_path: Path) -> None:
+    tamper, message = CERTIFIED[change]
+    key, document = CERTIFICATES[6]
+    document = deepcopy(dict(document))
+    tamper(document)
+    with pytest.raises(Refusal, match=message):
+        facts_of(document, key, tmp_path)
+
+
+def test_a_certificate_is_read_strictly(tmp_path: Path) -> None:
+    key, document = CERTIFICATES[6]
+    text = json.dumps(document)
+    for changed in (text.replace("{", '{"certificate":"",', 1), text + "x", text[:-1], "7"):
+        with pytest.raises(Refusal):
+            facts_of(changed, key, tmp_path)
 
 
 #: RFC 8032, section 7.1: public key, message, signature.
