@@ -31,7 +31,7 @@ from forge_gdpr.cli.terminal import confirmed, is_terminal, somebody_is_there
 from forge_gdpr.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
 
     from sqlalchemy import Engine
@@ -278,17 +278,18 @@ def _write_plan(engine: Engine, settings: Settings, limits: Limits, file: str) -
     from forge_gdpr.database.engine import now, reading
     from forge_gdpr.run.plan import made
 
+    key = wiring.subject_key(settings)
     with reading(engine) as connection:
         plan = made(
             connection,
             limits.due(now(connection)),
-            key=wiring.subject_key(settings),
+            key=key,
             legal=wiring.legal_clock(settings),
             base_url=settings.base_url,
             steps=_steps(settings).names,
         )
     with named(file):
-        Path(file).write_text(plan.as_text(), encoding="utf-8")
+        Path(file).write_text(plan.as_text(key), encoding="utf-8")
     click.echo(f"{counted(len(plan.ids), 'request')} in {file}, sha256 {plan.sha256}", err=True)
 
 
@@ -300,7 +301,7 @@ def _read_plan(settings: Settings, file: str) -> Plan:
             text = Path(file).read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise click.UsageError(f"--plan {file} is no plan: it is not UTF-8 text") from None
-    plan = read(text, max_age_h=settings.plan_max_age_h)
+    plan = read(text, key=wiring.subject_key(settings), max_age_h=settings.plan_max_age_h)
     plan.require_same(base_url=settings.base_url, steps=_steps(settings).names)
     return plan
 
@@ -340,6 +341,8 @@ def _show_summary(summary: Summary, output: str) -> None:
     if outcomes:
         echo_table(("outcome", "requests"), outcomes)
     click.echo(summary.sums.line)
+    if summary.not_as_planned:
+        click.echo(_not_as_planned(summary.not_as_planned))
     if summary.reviewed_before:
         click.echo(
             f"{summary.reviewed_before} more came to need review, because runs died over them: see"
@@ -366,6 +369,16 @@ def _show_summary(summary: Summary, output: str) -> None:
         click.echo(
             f"{counted(summary.at_risk, 'open request')} late, or will be: see 'requests list'"
         )
+
+
+def _not_as_planned(request_ids: Sequence[int]) -> str:
+    from forge_gdpr.desk.explanations import numbered
+
+    was, it = ("was", "it") if len(request_ids) == 1 else ("were", "them")
+    return (
+        f"{numbered(request_ids)} {was} changed after the plan was made, so nobody was called for"
+        f" {it}: look at {it}, then make a new plan with 'forge-gdpr run --dry-run --plan FILE'"
+    )
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from forge_gdpr.queue import claims
 from forge_gdpr.queue.admission import readmit
 from forge_gdpr.run.conclusions import after_this_run
 from forge_gdpr.run.opening import admission_of
+from forge_gdpr.run.plan import states
 from forge_gdpr.run.recorder import Attempt, Recorder
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ class Claimer:
         self._rules = rules
         self._batch = batch
         self._directory = directory
+        plan = limits.plan
+        self._signed_off = {} if plan is None else {one.id: one.state for one in plan.requests}
+        self._noted: dict[int, str] = {}  # user ids that this run has found by e-mail
         self._planned = self._whole_plan()
         self._untried = self._planned is None  # only those at which nothing has failed yet
         self.one_at_a_time = False  #: only those are left whose last attempt crashed
@@ -147,10 +151,9 @@ class Claimer:
             claimed = self._require_admitted(connection, claimed)
             recorder.append(connection, [recorder.started(one) for one in claimed])
             jobs, settled, absent = self._identified(claimed)
-            claims.note_user_ids(
-                connection,
-                {j.claimed.id: j.user_id for j in jobs if j.claimed.forge_user_id is None},
-            )
+            noted = {j.claimed.id: j.user_id for j in jobs if j.claimed.forge_user_id is None}
+            claims.note_user_ids(connection, noted)
+            self._noted |= noted
             if settled:
                 recorder.write(connection, settled)
             return jobs, absent, count
@@ -166,10 +169,11 @@ class Claimer:
         """Admit those again whose rows name somebody else by now; return who may be called for.
 
         Where somebody has to approve requests, or has signed a plan, that was for another person:
-        the corrected ones are given back.
+        the corrected ones are given back. So is what is not as the plan has it, whoever it names.
         """
         recorder, rules = self._recorder, self._recorder.rules
         corrected = {one.id for one in claimed if self._named_by(one) is None}
+        changed = self._not_as_planned(connection, claimed)
         now = recorder.clock.now()
         readmitted = readmit(
             connection, corrected, key=rules.subject_key, legal=rules.legal, now=now
@@ -179,19 +183,37 @@ class Claimer:
             why = "its row names somebody else since it was admitted"
             structlog.get_logger().warning("request.admitted", request_id=one.id, why=why)
         if self._limits.approved_only or self._limits.plan is not None:
-            later = after_this_run(now, recorder.clock.opened_at)
-            back = [
-                claims.given_back(one, next_attempt_at=later)
-                for one in claimed
-                if one.id in corrected
-            ]
-            claims.finish(connection, back, now=now)
-            for end in back:
-                recorder.tally.became[end.status] += 1
-                recorder.tally.given_back[end.id] = True
-            return [one for one in claimed if one.id not in corrected]
+            self._give_back(connection, [one for one in claimed if one.id in corrected | changed])
+            recorder.tally.not_as_planned |= changed
+            return [one for one in claimed if one.id not in corrected | changed]
         subjects = {one.id: one.subject for one in readmitted}
         return [replace(one, subject=subjects.get(one.id, one.subject)) for one in claimed]
+
+    def _not_as_planned(self, connection: Connection, claimed: Sequence[Claimed]) -> set[int]:
+        """Return who of them is not as the plan has it that was signed off.
+
+        They are claimed, so nobody changes them any more before this transaction ends.
+        """
+        if not self._signed_off:
+            return set()
+        ids, key = [one.id for one in claimed], self._recorder.rules.subject_key
+        present = states(connection, ids, key=key, noted=self._noted)
+        changed = {one for one in ids if present.get(one) != self._signed_off.get(one)}
+        for one in sorted(changed):
+            why = "it is not as it was when the plan was made"
+            structlog.get_logger().warning("request.not_planned", request_id=one, why=why)
+        return changed
+
+    def _give_back(self, connection: Connection, claimed: Sequence[Claimed]) -> None:
+        """Leave them for a later run, and count them."""
+        tally, clock = self._recorder.tally, self._recorder.clock
+        now = clock.now()
+        later = after_this_run(now, clock.opened_at)
+        back = [claims.given_back(one, next_attempt_at=later) for one in claimed]
+        claims.finish(connection, back, now=now)
+        for end in back:
+            tally.became[end.status] += 1
+            tally.given_back[end.id] = True
 
     def _identified(self, claimed: list[Claimed]) -> tuple[list[Job], list[Attempt], list[Attempt]]:
         """Return whom Forge may be called for, what is settled, and whom Forge's list lacks."""

@@ -83,6 +83,7 @@ def summed_up(recorder: Recorder, limits: Limits, end: End) -> tuple[Summary, di
         cause=end.cause if end.halt is not None else None,
         signal=end.signal,
         sums=summed(end.start, ends, now),
+        not_as_planned=sorted(tally.not_as_planned),
     )
     figures: dict[str, Json] = {
         "due": summary.due,
@@ -94,4 +95,6 @@ def summed_up(recorder: Recorder, limits: Limits, end: End) -> tuple[Summary, di
     }
     if summary.cause is not None:
         figures["cause"] = summary.cause
+    if summary.not_as_planned:
+        figures["not_as_planned"] = len(summary.not_as_planned)
     return summary, figures

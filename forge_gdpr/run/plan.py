@@ -1,7 +1,8 @@
 """A plan: exactly which requests a run may delete, for a person to sign off.
 
 Made by a dry run and carried out by a later run, which does these and no others, and refuses
-when anything has changed since. It holds pseudonyms and no person.
+when anything has changed since. It is sealed with the subject key, so nobody without it can make
+or alter one; it holds pseudonyms and no person.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select
@@ -18,9 +20,10 @@ from forge_gdpr.chain import canonical, written_time
 from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.errors import GuardStoppedError
 from forge_gdpr.pseudonyms import Kind, subject_of
+from forge_gdpr.strictjson import InvalidJsonError, is_time, value_in
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sqlalchemy import Connection, Row
 
@@ -48,7 +51,10 @@ _SELECT: Final = select(
     )
 )
 _PAGE: Final = 500
-_FORMAT: Final = "forge-gdpr plan 1"
+_FORMAT: Final = "forge-gdpr plan 2"
+#: As they began, also those that had no seal.
+_ANY_FORMAT: Final = "forge-gdpr plan "
+_SEALED: Final = "plan v2"  #: what a plan's seal is for
 #: So many requests are named when they have changed.
 _NAMED: Final = 5
 
@@ -84,9 +90,13 @@ class Plan:
         """The hash of all the plan says, as 64 hex digits."""
         return hashlib.sha256(canonical(self._said()).encode()).hexdigest()
 
-    def as_text(self) -> str:
-        """Return the plan's file: JSON with a line a request, so that two of them can be diffed."""
-        head = self._said() | {"sha256": self.sha256}
+    def as_text(self, key: SubjectKey) -> str:
+        """Return the plan's file: JSON with a line a request, so that two of them can be diffed.
+
+        Args:
+            key: that it is sealed with.
+        """
+        head = self._sealed() | {"seal": key.seal(_SEALED, canonical(self._sealed()))}
         requests = head.pop("requests")
         lines = [f"  {json.dumps(name)}: {json.dumps(value)}," for name, value in head.items()]
         rows = ",\n".join(f"    {json.dumps(one)}" for one in requests)
@@ -127,6 +137,9 @@ class Plan:
             raise _refused(f"it is for {self.base_url}, and FORGE_GDPR_BASE_URL is {base_url}")
         if list(self.steps) != list(steps):
             raise _refused(f"its steps are {', '.join(self.steps)}, not {', '.join(steps)}")
+
+    def _sealed(self) -> dict[str, Any]:
+        return self._said() | {"sha256": self.sha256}
 
     def _said(self) -> dict[str, Any]:
         return {
@@ -177,28 +190,89 @@ def made(
     )
 
 
-def read(text: str, *, max_age_h: float) -> Plan:
+def read(text: str, *, key: SubjectKey, max_age_h: float) -> Plan:
     """Return the plan in a file.
 
+    Args:
+        text: the file's.
+        key: that it must be sealed with.
+        max_age_h: an older one is not carried out.
+
     Raises:
-        GuardStoppedError: it is no plan, or was altered.
+        GuardStoppedError: it is no plan, or not sealed by this key as it stands.
     """
     try:
-        said = json.loads(text)
-        plan = Plan(
-            made_at=str(said["made_at"]),
-            base_url=str(said["base_url"]),
-            steps=tuple(said["steps"]),
-            requests=tuple(Planned(**one) for one in said["requests"]),
-            max_age_h=max_age_h,
-        )
-        intact = said.pop("sha256") == plan.sha256 and said == plan._said()  # noqa: SLF001  # its own
-        datetime.fromisoformat(plan.made_at)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise _refused("it is no plan") from None
-    if not intact:
-        raise _refused("it was altered after it was made")
+        said = value_in(text)
+    except InvalidJsonError as error:
+        raise _refused(f"it is no plan: {error}") from None
+    name = said.get("format") if isinstance(said, dict) else None
+    if not (isinstance(name, str) and name.startswith(_ANY_FORMAT)):
+        raise _refused("it is no plan")
+    if name != _FORMAT:
+        raise _refused("another version of this program made it")
+    seal = said.pop("seal", None)
+    if not isinstance(seal, str) or not key.has_sealed(seal, _SEALED, canonical(said)):
+        raise _refused("it was altered after it was made, or made under another subject key")
+    plan = _plan_of(said, max_age_h)
+    if plan is None or plan._sealed() != said:  # noqa: SLF001  # its own
+        raise _refused("it is no plan")
     return plan
+
+
+#: What each field of one of its requests must be.
+_KINDS: Final[Mapping[str, type]] = {
+    name: int if name == "id" else str for name in Planned.__dataclass_fields__
+}
+
+
+def _plan_of(said: Mapping[str, Any], max_age_h: float) -> Plan | None:
+    """Return the plan that a file says, None if it says none."""
+    made_at, base_url = said.get("made_at"), said.get("base_url")
+    steps, requests = said.get("steps"), said.get("requests")
+    if not (is_time(made_at) and isinstance(base_url, str) and isinstance(steps, list)):
+        return None
+    if not (isinstance(requests, list) and all(map(_is_planned, requests))):
+        return None
+    if len({request["id"] for request in requests}) < len(requests):
+        return None
+    return Plan(
+        made_at=str(made_at),
+        base_url=base_url,
+        steps=tuple(steps),
+        requests=tuple(Planned(**request) for request in requests),
+        max_age_h=max_age_h,
+    )
+
+
+def _is_planned(request: object) -> bool:
+    if not isinstance(request, dict):
+        return False
+    if {name: type(value) for name, value in request.items()} != _KINDS or request["id"] < 1:
+        return False
+    try:
+        day: str = request["due_on"]
+        return date.fromisoformat(day).isoformat() == day
+    except ValueError:
+        return False
+
+
+def states(
+    connection: Connection,
+    request_ids: Collection[int],
+    *,
+    key: SubjectKey,
+    noted: Mapping[int, str] = MappingProxyType({}),
+) -> Mapping[int, str]:
+    """Return the states of requests as they are now, by id, to be compared with a plan's.
+
+    Args:
+        connection: in a transaction; in the claim's, nobody can change them until it ends.
+        request_ids: of requests that can be read.
+        key: that the plan's states were made under.
+        noted: user ids that this run itself has found by e-mail and written into rows.
+    """
+    rows = connection.execute(_SELECT.where(_C.id.in_(request_ids))).all()
+    return {row.id: _state(row, key, noted=noted.get(row.id)) for row in rows}
 
 
 def _compared(
@@ -210,10 +284,10 @@ def _compared(
     return [(planned, states.get(planned.id)) for planned in page]
 
 
-def _state(row: Row[Any], key: SubjectKey) -> str:
+def _state(row: Row[Any], key: SubjectKey, *, noted: str | None = None) -> str:
     seen = {
         "id": row.id,
-        "user_id": row.forge_user_id,
+        "user_id": None if row.forge_user_id == noted else row.forge_user_id,
         "email": row.email,
         "reference": row.reference,
         "regime": row.regime,

@@ -12,7 +12,7 @@ from forge_gdpr.lifecycle import Outcome, Status
 from forge_gdpr.run.sums import Ends, Sums
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import date, datetime
 
 #: What to type when a run stopped early, for the engineer on duty.
@@ -72,6 +72,7 @@ class Tally:
     put_off: int = 0
     given_back: dict[int, bool] = field(default_factory=dict)  #: id: put off beyond this run?
     reviewed_before: int = 0  #: came to need a person before anybody was claimed
+    not_as_planned: set[int] = field(default_factory=set)  #: given back: changed since the plan
 
     @property
     def ends(self) -> Ends:
@@ -91,6 +92,7 @@ class Tally:
             outcomes=self.outcomes.copy(),
             became=self.became.copy(),
             given_back=self.given_back.copy(),
+            not_as_planned=self.not_as_planned.copy(),
         )
 
     def reset(self, counts: Tally) -> None:
@@ -124,6 +126,7 @@ class Summary:
     cause: str | None = None  #: why it stopped early, with numbers; names nobody
     checkpoint: str | None = None  #: signed when the run closed
     sums: Sums = field(default_factory=Sums)  #: where the night's requests are
+    not_as_planned: Sequence[int] = ()  #: requests that have changed since the plan was made
 
     @property
     def finished(self) -> int:
@@ -155,7 +158,7 @@ class Summary:
             codes.append(_HALT_CODES[self.halt])
         if self.at_risk:
             codes.append(ExitCode.DEADLINE_AT_RISK)
-        if self.became.get(Status.REVIEW):
+        if self.became.get(Status.REVIEW) or self.not_as_planned:
             codes.append(ExitCode.NEEDS_REVIEW)
         return gravest(codes)
 
@@ -180,6 +183,7 @@ class Summary:
             "became": {status.value: count for status, count in sorted(self.became.items())},
             "sums": self.sums.as_json(),
             "set_aside": self.set_aside,
+            "not_as_planned": list(self.not_as_planned),
             "left": self.left,
             "late_answers": self.late,
             "calls": self.calls,

@@ -52,6 +52,33 @@ def test_the_kinds_are_part_of_what_is_hashed_so_they_never_change() -> None:
     assert [kind.value for kind in Kind] == ["user_id", "email", "request", "account", "state"]
 
 
+#: By `printf 'forge-gdpr plan v2\0{}' | openssl dgst -sha256 -mac HMAC -macopt hexkey:...`.
+SEAL = "v1:7895808a:6cd15bc4ccbc6b9cc57fc35f30c05a50eab904b295db651df7343fadace63e3b"
+
+
+def test_a_seal_is_a_keyed_hash_of_a_purpose_and_a_text() -> None:
+    assert KEY.seal("plan v2", "{}") == SEAL
+    assert KEY.has_sealed(SEAL, "plan v2", "{}")
+    assert SEAL not in {KEY.subject(kind, "{}") for kind in Kind}
+
+
+@pytest.mark.parametrize(
+    ("key", "seal", "purpose", "text"),
+    [
+        pytest.param(OTHER_KEY, SEAL, "plan v2", "{}", id="another key"),
+        pytest.param(KEY, SEAL, "plan", "{}", id="another purpose"),
+        pytest.param(KEY, SEAL, "plan v2", "{ }", id="another text"),
+        pytest.param(KEY, SEAL[:-1], "plan v2", "{}", id="too short"),
+        pytest.param(KEY, f"{SEAL}0", "plan v2", "{}", id="too long"),
+        pytest.param(KEY, SEAL.upper(), "plan v2", "{}", id="upper case"),
+        pytest.param(KEY, "\udcff", "plan v2", "{}", id="half a character"),
+        pytest.param(KEY, "", "plan v2", "{}", id="none"),
+    ],
+)
+def test_nothing_else_is_sealed(key: SubjectKey, seal: str, purpose: str, text: str) -> None:
+    assert not key.has_sealed(seal, purpose, text)
+
+
 def test_a_key_has_a_name() -> None:
     assert make_subject_key().id == "7895808a"
     assert OTHER_KEY.id != KEY.id

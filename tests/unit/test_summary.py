@@ -49,6 +49,18 @@ def test_a_run_that_finished_says_what_a_person_must_look_at(
     assert make_summary(became=became, at_risk=at_risk).exit_code == code
 
 
+def test_what_was_not_as_planned_needs_a_person() -> None:
+    assert make_summary(became={Status.DONE: 3}, not_as_planned=[7]).exit_code == 10
+
+
+def test_who_was_not_as_planned_is_forgotten_with_the_counts() -> None:
+    tally = Tally()
+    earlier = tally.copy()
+    tally.not_as_planned.add(7)
+    tally.reset(earlier)
+    assert tally.not_as_planned == set()
+
+
 @pytest.mark.parametrize("halt", STOPPED)
 def test_a_run_that_stopped_early_says_why_first(halt: Halt) -> None:
     assert make_summary(halt=halt).exit_code == STOPPED[halt]
@@ -142,6 +154,7 @@ def test_the_json_of_a_run_that_finished() -> None:
         "became": {"done": 3},
         "sums": Sums().as_json(),
         "set_aside": 0,
+        "not_as_planned": [],
         "left": 0,
         "late_answers": 0,
         "calls": 4,
