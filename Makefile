@@ -23,7 +23,7 @@ check: .venv/made
 		|| { echo "a pure room is not wholly covered"; exit 1; }
 
 # The rooms that decide: every line and branch of them is tested.
-PURE_ROOMS := absence addresses answers certificates chain checkpoints deadlines desk/actions desk/explanations exports \
+PURE_ROOMS := absence actors addresses answers certificates chain checkpoints deadlines desk/actions desk/explanations exports \
 	desk/returns forecast guards identifiers identity lifecycle merkle options outcomes \
 	pseudonyms retention retries \
 	run/canary run/conclusions runids spreadsheet strictjson watch/findings

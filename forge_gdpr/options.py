@@ -223,6 +223,11 @@ CANARY: Final = Option(
     help="So many deletions must succeed, one by one, before the workers start; if as many fail"
     " first, the run stops.",
 )
+ACTOR: Final = Option(
+    name="actor",
+    help="Who does what is done, for the record, where --actor does not say it: up to 64 characters"
+    " of printable ASCII; else the login, SUDO_USER or the user of the process.",
+)
 REQUIRE_APPROVAL: Final = Option(
     name="require_approval",
     default=False,

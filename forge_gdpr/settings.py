@@ -33,7 +33,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from forge_gdpr import addresses, options
+from forge_gdpr import actors, addresses, options
 from forge_gdpr.chain import canonical
 from forge_gdpr.errors import ConfigurationError
 
@@ -154,6 +154,7 @@ class Settings(BaseSettings):
     max_share: float = _declared(options.MAX_SHARE)
     spike_factor: float = _declared(options.SPIKE_FACTOR)
     canary: int = _declared(options.CANARY)
+    actor: str | None = _declared(options.ACTOR)
     require_approval: bool = _declared(options.REQUIRE_APPROVAL)
     plan_max_age_h: float = _declared(options.PLAN_MAX_AGE_H)
     timezone: str = _declared(options.TIMEZONE)
@@ -255,6 +256,14 @@ class Settings(BaseSettings):
             raise ValueError(f"is not a regular expression of Python: {error}") from None
         return value
 
+    @field_validator("actor")
+    @classmethod
+    def _actor_is_a_name(cls, value: str | None) -> str | None:
+        fault = None if value is None else actors.fault(value)
+        if fault is not None:
+            raise ValueError(fault)
+        return value
+
     @field_validator("api_key")
     @classmethod
     def _api_key_fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
@@ -285,6 +294,11 @@ def origin_of(option: options.Option) -> Origin:
     if credential is not None:
         return Origin(source=Source.CREDENTIAL, path=credential)
     return Origin(source=Source.DEFAULT)
+
+
+def sudo_user() -> str | None:
+    """Return who called sudo, if somebody did."""
+    return os.environ.get("SUDO_USER")
 
 
 def read_secret(path: Path, variable: str) -> str:

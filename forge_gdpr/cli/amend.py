@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from forge_gdpr.cli import wiring
-from forge_gdpr.cli.parameters import HIDDEN, REQUEST_ID, actor_option, ending, login_name, typed
+from forge_gdpr.cli.parameters import HIDDEN, REQUEST_ID, actor_option, ending, typed
 from forge_gdpr.desk.actions import AMENDING
 from forge_gdpr.errors import ExitCode
 
@@ -68,7 +68,7 @@ def amend_command(
         user_id=typed(user_id, "user id"),
         email=typed(email, "e-mail"),
         drops=frozenset(name for name, drops in dropped.items() if drops),
-        actor=actor or login_name(),
+        actor=wiring.actor(settings, actor),
         reason=reason,
     )
     with writing(engine) as connection:

@@ -14,7 +14,6 @@ from forge_gdpr.cli.parameters import (
     REQUEST_ID,
     actor_option,
     ending,
-    login_name,
     output_option,
     public_key_option,
 )
@@ -132,7 +131,7 @@ def checkpoint(actor: str | None) -> None:
         note = sign(
             connection,
             key,
-            actor=actor or login_name(),
+            actor=wiring.actor(settings, actor),
             at=now(connection),
             copies=wiring.copies(settings),
         )

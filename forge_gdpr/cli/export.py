@@ -11,7 +11,7 @@ import click
 
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import echo_lines, printable
-from forge_gdpr.cli.parameters import DAY, actor_option, ending, login_name, public_key_option
+from forge_gdpr.cli.parameters import DAY, actor_option, ending, public_key_option
 from forge_gdpr.cli.paths import named
 from forge_gdpr.errors import AuditBrokenError, DatabaseError, ExitCode, InvalidInputError
 
@@ -75,12 +75,12 @@ def export_command(
             raise click.UsageError("--from is later than --to")
         if allow_unsigned_tail:
             raise click.UsageError("--allow-unsigned-tail is for --verify")
-        _export(since, until, into, actor=actor or login_name())
+        _export(since, until, into, actor=actor)
     else:
         raise click.UsageError("give --from, --to and --into, or a folder with --verify")
 
 
-def _export(since: datetime, until: datetime, into: Path, *, actor: str) -> None:
+def _export(since: datetime, until: datetime, into: Path, *, actor: str | None) -> None:
     from importlib.metadata import version
 
     from forge_gdpr.audit.exports import write_export
@@ -97,7 +97,7 @@ def _export(since: datetime, until: datetime, into: Path, *, actor: str) -> None
     with named(into):
         _require_new(into)
         engine = wiring.migrated_engine(settings)
-        fault = _sign_newer(settings, engine, actor=actor)
+        fault = _sign_newer(settings, engine, actor=wiring.actor(settings, actor))
         with reading(engine) as connection:
             manifest, tail = write_export(
                 connection,

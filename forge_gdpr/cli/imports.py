@@ -16,7 +16,7 @@ import click
 
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import echo_json
-from forge_gdpr.cli.parameters import actor_option, ending, login_name, output_option
+from forge_gdpr.cli.parameters import actor_option, ending, output_option
 from forge_gdpr.cli.paths import path_error
 from forge_gdpr.cli.terminal import is_terminal
 from forge_gdpr.errors import ExitCode, InvalidInputError
@@ -81,7 +81,7 @@ def import_command(
         stream = stack.enter_context(click.open_file(file, "rb"))
         progress = stack.enter_context(_progress(stream))
         order = _Order(
-            created_by=actor or login_name(),
+            created_by=wiring.actor(settings, actor),
             pattern=wiring.id_rules(settings).pattern,
             keep_going=rejects is not None,
             dry_run=dry_run,

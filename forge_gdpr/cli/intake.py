@@ -8,7 +8,7 @@ import click
 
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import echo_json
-from forge_gdpr.cli.parameters import actor_option, ending, login_name, output_option, typed
+from forge_gdpr.cli.parameters import actor_option, ending, output_option, typed
 from forge_gdpr.deadlines import Regime
 from forge_gdpr.errors import ExitCode
 
@@ -57,7 +57,7 @@ def add_command(
         reference=reference,
         regime=regime,
         received_at=None if received_at is None else received_at.replace(tzinfo=UTC),
-        created_by=actor or login_name(),
+        created_by=wiring.actor(settings, actor),
     )
     with writing(engine) as connection:
         request_id, is_new = intake.add(connection, new, pattern=pattern)

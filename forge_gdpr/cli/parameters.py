@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from forge_gdpr import actors, options
 from forge_gdpr.cli.terminal import line_of_stdin
 from forge_gdpr.errors import MEANINGS, ExitCode
 from forge_gdpr.lifecycle import Status
-from forge_gdpr.options import PUBLIC_KEY_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -89,6 +88,20 @@ class Hidden(click.ParamType[str]):
         return value
 
 
+class Actor(click.ParamType[str]):
+    """Who does something, for the record."""
+
+    name = "name"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what is no actor's name, without quoting it."""
+        fault = actors.fault(value)
+        if fault is not None:
+            self.fail(f"it {fault}", param, ctx)
+        return actors.trimmed(value)
+
+
+ACTOR: Final = Actor()
 CODE: Final = Code()
 HIDDEN: Final = Hidden()
 #: What a database counts up to.
@@ -182,21 +195,14 @@ def typed(value: str | None, wanted: str) -> str | None:
     return line_of_stdin(wanted) if value == "-" else value
 
 
-def login_name() -> str:
-    """Return who is logged in at this terminal; without one it is ``cron``."""
-    try:
-        return os.getlogin()
-    except OSError:
-        return "cron"
-
-
 public_key_option = click.option(
     "--public-key",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help=f"Public keys that may have signed.  [env var: {PUBLIC_KEY_FILE.variable}]",
+    help=f"Public keys that may have signed.  [env var: {options.PUBLIC_KEY_FILE.variable}]",
 )
 actor_option = click.option(
     "--actor",
+    type=ACTOR,
     default=None,
-    help="Who does this, for the record.  [default: the login name, else cron]",
+    help=f"Who does this, for the record.  [env var: {options.ACTOR.variable}; default: the login]",
 )

@@ -8,7 +8,7 @@ import click
 
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import counted, echo_json, echo_table
-from forge_gdpr.cli.parameters import actor_option, ending, login_name, output_option, yes_option
+from forge_gdpr.cli.parameters import actor_option, ending, output_option, yes_option
 from forge_gdpr.cli.terminal import confirmed, somebody_is_there
 from forge_gdpr.errors import ExitCode
 
@@ -69,7 +69,7 @@ def replay_command(
         )
     asked = None
     if enqueue and same and _confirmed(len(same), yes=yes):
-        asked = _enqueued(engine, settings, same, actor or login_name())
+        asked = _enqueued(engine, settings, same, wiring.actor(settings, actor))
     if output == "json":
         echo_json(_as_json(found, returns, asked))
     elif asked is not None:

@@ -9,7 +9,7 @@ import click
 
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import echo_json, echo_table
-from forge_gdpr.cli.parameters import actor_option, ending, login_name, output_option
+from forge_gdpr.cli.parameters import actor_option, ending, output_option
 from forge_gdpr.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def retention_command(dry_run: bool, actor: str | None, output: str) -> None:
     if dry_run:
         found = preview(engine, cutoffs)
     else:
-        found = forget(engine, cutoffs, periods=periods, actor=actor or login_name())
+        found = forget(engine, cutoffs, periods=periods, actor=wiring.actor(settings, actor))
     _show(found, cutoffs, output, dry_run=dry_run)
 
 

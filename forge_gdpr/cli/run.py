@@ -21,7 +21,6 @@ from forge_gdpr.cli.parameters import (
     MOST,
     actor_option,
     ending,
-    login_name,
     output_option,
     setting,
     yes_option,
@@ -154,7 +153,7 @@ def run_command(
         return
     quiet_progress = quiet or not is_terminal(sys.stderr)
     with _signals() as stop, _progress(quiet_progress) as progress:
-        summary = _run(engine, settings, limits, actor or login_name(), stop, progress)
+        summary = _run(engine, settings, limits, wiring.actor(settings, actor), stop, progress)
     if not quiet:
         _show_summary(summary, output)
     if summary.halt is not None:

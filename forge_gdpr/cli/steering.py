@@ -14,7 +14,6 @@ from forge_gdpr.cli.parameters import (
     actor_option,
     ending,
     filters,
-    login_name,
     wanted_of,
     yes_option,
 )
@@ -97,7 +96,7 @@ def _command(name: str) -> click.Command:
         asks = by_filter or action.is_final
         if asks and not _confirmed(engine, name, ids, reason=reason, yes=yes):
             return
-        wish = Wish(action=name, actor=actor or login_name(), reason=reason, ticket=ticket)
+        wish = Wish(action=name, actor=wiring.actor(settings, actor), reason=reason, ticket=ticket)
         _steer(engine, settings, ids, wish)
         click.echo(f"{counted(len(ids), 'request')} {action.done}")
         if name == "hold":

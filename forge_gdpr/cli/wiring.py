@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from forge_gdpr import actors
 from forge_gdpr.cli.terminal import at_a_terminal
 from forge_gdpr.errors import ConfigurationError
 from forge_gdpr.pseudonyms import Keyring
@@ -55,6 +56,29 @@ def settings_with(**overrides: object) -> Settings:
     settings = Settings.from_environment(**overrides)
     logs.configure(level=settings.log_level, style=settings.log_format, stream=sys.stderr)
     return settings
+
+
+def actor(settings: Settings, given: str | None) -> str:
+    """Return who does what a command does, for the record.
+
+    Args:
+        settings: may name somebody.
+        given: by ``--actor``.
+    """
+    from forge_gdpr.database.files import process_login
+    from forge_gdpr.settings import sudo_user
+
+    login = process_login()
+    # Without a name of its own, as in some containers, a user is a number, which is nobody.
+    user = None if login.isdigit() else login
+    return given or settings.actor or actors.first_of((_terminals_login(), sudo_user(), user))
+
+
+def _terminals_login() -> str | None:
+    try:
+        return os.getlogin()
+    except OSError:
+        return None
 
 
 def engine_for(settings: Settings, *, create: bool = False) -> Engine:

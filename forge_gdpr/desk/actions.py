@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from forge_gdpr import actors
 from forge_gdpr.audit.events import EventName
 from forge_gdpr.lifecycle import FINAL, OPEN, TRANSITIONS, Event, Status
 
@@ -154,10 +155,24 @@ def objection(action: str, standing: Standing, *, actor: str, today: date) -> st
     if event is not None and (Status(standing.status), event) not in TRANSITIONS:
         possible = sorted(status.value for status, other in TRANSITIONS if other is event)
         return f"is {standing.status}: '{action}' is for what is {' or '.join(possible)}"
-    if action == "approve" and standing.created_by == actor:
-        return f"was made by {actor}: somebody else has to approve it"
+    if action == "approve":
+        said = _same_hand(standing.created_by or "", actor)
+        if said is not None:
+            return said
     if action == "extend" and standing.extended:
         return "was extended before, and the law allows it once"
     if action == "extend" and standing.due_on is not None and standing.due_on < today:
         return "is late already: an extension has to be told to the person before that"
+    return None
+
+
+def _same_hand(created_by: str, actor: str) -> str | None:
+    """Return why somebody may not approve what was made under a name, None if they may."""
+    if actors.are_same(created_by, actor):
+        return f"was made by {actor}: somebody else has to approve it"
+    if created_by.strip() and actors.fault(created_by) is not None:
+        return (
+            "was made under a name that is not plain, so nobody can say that it is somebody else's:"
+            " correct created_by in its row, or cancel it and add it again"
+        )
     return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from forge_gdpr import actors
 from forge_gdpr.deadlines import Regime
 from forge_gdpr.errors import InvalidInputError, InvalidUserIdError
 from forge_gdpr.identifiers import (
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_REFERENCE: Final = 255
-LONGEST_ACTOR: Final = 64
 
 _REGIMES: Final = frozenset(r.value for r in Regime)
 #: Clocks and time zones differ by less.
@@ -76,7 +76,9 @@ def check(new: NewRequest, *, pattern: re.Pattern[str], now: datetime) -> None:
             f"this regime is not known: write one of {', '.join(sorted(_REGIMES))}"
         )
     if new.created_by is not None:
-        _check_text("actor", new.created_by, longest=LONGEST_ACTOR)
+        fault = actors.fault(new.created_by)
+        if fault is not None:
+            raise InvalidInputError(f"the actor {fault}")
     _check_time("received_at", new.received_at, latest=now + _AHEAD, said="in the future")
     _check_time("not_before", new.not_before, latest=now + _COOL_OFF, said="over a year ahead")
 

@@ -187,6 +187,9 @@ def test_every_value_that_is_wrong_is_explained_in_one_line(tmp_path: Path) -> N
         ("CONCURRENCY", "9" * 5000, f"={'9' * 40} is wrong: write a whole number from 1 to 64"),
         ("VERIFY", "ture", "=ture is wrong: write true or false"),
         ("LOG_LEVEL", "verbose", "=verbose is wrong: write debug, info, warning or error"),
+        ("ACTOR", "Zoë", "has a character in it that is not printable ASCII"),
+        ("ACTOR", "a\nb", "has a character in it that can't be printed (U+000A)"),
+        ("ACTOR", "a" * 65, "is longer than 64 characters: shorten it"),
         ("LOG_FORMAT", "yaml", "=yaml is wrong: write auto, json or console"),
     ):
         told = refusal(program, "users", "list", **{f"FORGE_GDPR_{name}": value})

@@ -64,6 +64,25 @@ def test_an_action_is_refused_unless_the_table_of_transitions_has_it(
             "was made by kim: somebody else has to approve it",
             id="one's own",
         ),
+        *(
+            pytest.param(
+                "approve",
+                Standing(status="pending", created_by=name),
+                "was made by kim: somebody else has to approve it",
+                id=f"one's own as {name!r}",
+            )
+            for name in ("Kim", "KIM", "kim ", " Kim")
+        ),
+        *(
+            pytest.param(
+                "approve",
+                Standing(status="pending", created_by=name),
+                "was made under a name that is not plain, so nobody can say that it is somebody"
+                " else's: correct created_by in its row, or cancel it and add it again",
+                id=label,
+            )
+            for name, label in (("k\u0456m", "a look-alike"), ("Zoë", "no plain name"))
+        ),
         pytest.param(
             "extend",
             Standing(status="pending", extended=True, due_on=date(2026, 2, 28)),
@@ -87,6 +106,7 @@ def test_an_objection_says_why(action: str, standing: Standing, said: str) -> No
     [
         pytest.param("approve", Standing(status="pending", created_by="lee"), id="another's"),
         pytest.param("approve", Standing(status="pending"), id="an application's"),
+        pytest.param("approve", Standing(status="pending", created_by=" "), id="nobody's"),
         pytest.param("extend", Standing(status="pending", due_on=TODAY), id="on the last day"),
         pytest.param("extend", Standing(status="pending"), id="not seen yet"),
         pytest.param("hold", Standing(status="pending", created_by="kim"), id="hold one's own"),
