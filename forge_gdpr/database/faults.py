@@ -1,12 +1,11 @@
 """What a database's error means, in one line: what is wrong, with what, what to type.
 
-The driver's own words are shown only where they can't name a person.
+Of the driver's own words only those are shown that are known to be tame.
 """
 
 from __future__ import annotations
 
 import re
-import sqlite3
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Final
@@ -16,6 +15,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from forge_gdpr.database.files import process_login
+from forge_gdpr.database.words import state_of, words_of
 from forge_gdpr.errors import (
     ConfigurationError,
     DatabaseAwayError,
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy.exc import SQLAlchemyError
 
-#: SQLSTATE classes whose PostgreSQL messages quote the row: data and integrity errors.
-_QUOTING_STATES: Final = ("22", "23")
-
 #: SQLSTATEs of a connection that is lost, and of a server that stops or starts.
 _LOST_STATES: Final = ("08", "57P")
+
+#: How the names of SQLite's errors begin that another writer's lock causes.
+_LOCKED: Final = ("SQLITE_BUSY", "SQLITE_LOCKED")
 
 #: Who holds a lock that others wait for.
 _WHO_BLOCKS: Final = (
@@ -115,25 +115,23 @@ def explained(url: URL, error: SQLAlchemyError, *, busy_s: int) -> ForgeGdprErro
     """
     cause = getattr(error, "orig", None)
     where = f"the database {shown_url(url)}"
-    state = getattr(cause, "sqlstate", None) or ""
-    speaks = cause is not None and not state.startswith(_QUOTING_STATES)
-    text = " ".join(str(cause).split()) if speaks else f"{type(cause or error).__name__} {state}"
-    words = text[:200]
-    if isinstance(cause, sqlite3.OperationalError) and "locked" in text:
+    state, words = state_of(cause), words_of(cause or error)
+    named = getattr(cause, "sqlite_errorname", None) or ""
+    if named.startswith(_LOCKED):
         return DatabaseError(
             f"{where} is locked by another process for over {busy_s} s: find it with 'fuser', then"
             " run again"
         )
     for name, advice in _SQLITE.items():
-        if (getattr(cause, "sqlite_errorname", None) or "").startswith(name):
+        if named.startswith(name):
             return DatabaseError(f"{where} {advice.format(words=words, **_of_file(url))}")
     is_lost = _is_lost(error, state)
     kind = DatabaseAwayError if is_lost or state in _PASSING_STATES else DatabaseError
     if state in _STATES:
         return kind(f"{where} {_STATES[state].format(words=words)}")
-    if _WRONG_ARGUMENT.search(text):
+    if is_lost and _WRONG_ARGUMENT.search(str(cause)):
         return ConfigurationError(
-            f"FORGE_GDPR_DATABASE_URL has an argument that can't be used: {_reason(text)}: correct"
+            f"FORGE_GDPR_DATABASE_URL has an argument that can't be used: {words}: correct"
             " it (PgBouncer takes no options; set them with ALTER ROLE)"
         )
     if is_lost:
@@ -166,8 +164,3 @@ def _of_file(url: URL) -> dict[str, str]:
         "folder": quote(str(path.parent)),
         "files": f"{quote(str(path))}*",
     }
-
-
-def _reason(text: str) -> str:
-    """Return the end of a message that begins with whom the client spoke to."""
-    return text.removeprefix("connection is bad: ").rpartition("FATAL: ")[2].strip()[:200]
