@@ -53,6 +53,7 @@ def amend_command(
 ) -> None:
     """Read whom it is about, then write it: nothing is open while somebody types."""
     from forge_gdpr.database.engine import writing
+    from forge_gdpr.database.traces import wipe
     from forge_gdpr.desk.amending import Amendment, amend
 
     if (user_id and no_user_id) or (email and no_email):
@@ -73,4 +74,5 @@ def amend_command(
     )
     with writing(engine) as connection:
         amend(connection, request_id, amendment, keys=keys, legal=legal, pattern=pattern)
+    wipe(engine, rewrite=bool(email or no_email))
     click.echo(f"request {request_id} amended")

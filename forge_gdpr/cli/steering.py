@@ -167,11 +167,14 @@ def _show_others(engine: Engine, ids: Sequence[int]) -> None:
 
 def _steer(engine: Engine, settings: Settings, ids: list[int], wish: Wish) -> None:
     from forge_gdpr.database.engine import writing
+    from forge_gdpr.database.traces import wipe
     from forge_gdpr.desk.steering import steer
 
     ring, legal = wiring.subject_keys(settings), wiring.legal_clock(settings)
     with writing(engine) as connection:
         steer(connection, ids, wish, key=ring.current, legal=legal, keys=ring.keys)
+    if ACTIONS[wish.action].is_final:
+        wipe(engine, rewrite=True)
 
 
 STEERING = [_command(name) for name in ACTIONS]

@@ -19,6 +19,7 @@ from forge_gdpr.chain import written_time
 from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.engine import reading, writing
 from forge_gdpr.database.tables import deletion_requests
+from forge_gdpr.database.traces import wipe
 from forge_gdpr.errors import DatabaseError
 from forge_gdpr.lifecycle import FINAL
 from forge_gdpr.queue.admission import public_reference
@@ -108,6 +109,7 @@ def forget(
     for ids in _pages(engine, cutoffs):
         with writing(engine) as connection:
             done += _forget(connection, ids, cutoffs, periods=periods, actor=actor)
+    wipe(engine, rewrite=done != Forgotten())
     return done
 
 

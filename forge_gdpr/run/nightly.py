@@ -15,6 +15,7 @@ from forge_gdpr.chain import written_time
 from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.engine import reading
 from forge_gdpr.database.schema import require_current
+from forge_gdpr.database.traces import wipe
 from forge_gdpr.deadlines import LegalClock
 from forge_gdpr.errors import (
     DatabaseError,
@@ -509,6 +510,7 @@ class _Night:
         summary, figures = closing.summed_up(self._recorder, self._order.limits, end)
         stopped = None if summary.halt is None else summary.halt.value
         checkpoint = self._close(stopped=stopped, figures=figures)
+        wipe(self._around.engine, rewrite=self._recorder.has_forgotten)
         if summary.exit_code != ExitCode.OK:
             structlog.get_logger().warning("run.closed", **figures)
         return replace(summary, checkpoint=checkpoint)

@@ -122,6 +122,7 @@ class Recorder:
         self._gate = gate
         self._patience = patience
         self.head = Head(chain=rules.run_id)
+        self.has_forgotten = False  # an address, of a request that was closed
         self._newest: Head | None = None  # what this transaction has appended last
         self._renewed_s = 0.0
 
@@ -227,6 +228,7 @@ class Recorder:
             ends.append(conclusion.end)
             if conclusion.end.status is Status.DONE:
                 entries.append(self._closed(attempt, conclusion))
+                self.has_forgotten = self.has_forgotten or attempt.claimed.email is not None
             self._count(conclusion)
         claims.finish(connection, ends, now=self.clock.now())
         self.append(connection, entries)
