@@ -279,7 +279,7 @@ def copies_in(text: str) -> tuple[list[str], int]:
             lines = found if block else []
             continue
         note = "\n".join([*lines[-_LINES:], "", *found, ""])
-        if _is_whole(note):
+        if is_whole(note):
             notes.append(note)
             torn += len(lines) > _LINES  # what is before its lines was begun and never ended
         else:
@@ -288,7 +288,8 @@ def copies_in(text: str) -> tuple[list[str], int]:
     return notes, torn + bool(lines)
 
 
-def _is_whole(note: str) -> bool:
+def is_whole(note: str) -> bool:
+    """Say whether a note is a checkpoint to its last byte, whoever signed it."""
     try:
         checkpoint_in(note)
         _, signatures = _opened(note)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Final
 
-from forge_gdpr.checkpoints import InvalidCheckpointError, checkpoint_in, require_signed
+from forge_gdpr.checkpoints import InvalidCheckpointError, checkpoint_in, is_whole, require_signed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -111,10 +111,9 @@ def kept(notes: Sequence[str], *, keys: Sequence[PublicKey], lost: Collection[st
     names = {key.name for key in keys}
     ours = []
     for note in standing(notes, lost=lost):
-        try:
-            checkpoint = checkpoint_in(note)
-        except InvalidCheckpointError:
+        if not is_whole(note):
             continue
+        checkpoint = checkpoint_in(note)
         if not keys or checkpoint.origin in names:  # else of another record that shares the file
             ours.append((checkpoint, note))
     ours.sort(key=lambda pair: pair[0].size, reverse=True)

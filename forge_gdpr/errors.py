@@ -42,7 +42,9 @@ MEANINGS: Final[Mapping[ExitCode, str]] = {
     ExitCode.KEY_REFUSED: "Forge refuses the API key",
     ExitCode.GUARD_STOPPED: "a safety guard stopped the run before it deleted anybody",
     ExitCode.STALE: "`status`: no good run is recent enough",
-    ExitCode.NEEDS_REVIEW: "finished; in this run at least one request came to need a person",
+    ExitCode.NEEDS_REVIEW: (
+        "finished; in this run a request, or the copy of its checkpoint, came to need a person"
+    ),
     ExitCode.DEADLINE_AT_RISK: "finished; at least one open request is late, or will be",
 }
 

@@ -112,10 +112,17 @@ def verify(against: tuple[str, ...], public_key: Path | None, output: str) -> No
 
 
 @audit.command(
-    epilog=ending("forge-gdpr audit checkpoint", *_CODES, ExitCode.AUDIT_BROKEN),
+    epilog=ending(
+        "forge-gdpr audit checkpoint",
+        *_CODES,
+        ExitCode.AUDIT_BROKEN,
+        ExitCode.NEEDS_REVIEW,
+        instead={ExitCode.NEEDS_REVIEW: "signed, but the checkpoint could not be copied"},
+    ),
 )
 @actor_option
-def checkpoint(actor: str | None) -> None:
+@click.pass_context
+def checkpoint(ctx: click.Context, actor: str | None) -> None:
     """Sign the record as it is now; each run does it too when it closes."""
     from forge_gdpr.audit.checkpoints import sign
     from forge_gdpr.database.engine import now, writing
@@ -138,8 +145,11 @@ def checkpoint(actor: str | None) -> None:
     if note is None:
         click.echo("there is nothing to sign yet", err=True)
         return
-    wiring.publisher(settings)(note)
+    not_copied = wiring.publisher(settings)(note)
     click.echo(note, nl=False)
+    if not_copied is not None:
+        click.echo(f"warning: {not_copied}", err=True)
+        ctx.exit(ExitCode.NEEDS_REVIEW)
 
 
 def _notes(given: str) -> list[str]:

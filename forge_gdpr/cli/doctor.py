@@ -136,6 +136,9 @@ def _in_database(settings: Settings) -> Iterator[Finding]:
             "approvals",
             lambda: checks.approvals(engine, now=now(), cool_off_days=settings.cool_off_days),
         )
+    copies = settings.checkpoint_file
+    if copies is not None:
+        yield checks.tried("checkpoint file", lambda: checks.checkpoint_file(copies, engine))
     pattern = wiring.id_rules(settings).pattern
     yield checks.tried("identifiers", lambda: checks.identifiers(engine, pattern=pattern))
 

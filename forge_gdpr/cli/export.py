@@ -34,6 +34,8 @@ if TYPE_CHECKING:
         ExitCode.CONFIGURATION,
         ExitCode.DATABASE,
         ExitCode.AUDIT_BROKEN,
+        ExitCode.NEEDS_REVIEW,
+        instead={ExitCode.NEEDS_REVIEW: "written, but its new checkpoint could not be copied"},
     ),
 )
 @click.option("--from", "since", type=DAY, help="First day, in the controller's time zone.")
@@ -97,7 +99,9 @@ def _export(since: datetime, until: datetime, into: Path, *, actor: str | None) 
     with named(into):
         _require_new(into)
         engine = wiring.migrated_engine(settings)
-        fault = _sign_newer(settings, engine, actor=wiring.actor(settings, actor))
+        fault, not_copied = _sign_newer(
+            settings, engine, actor=wiring.actor(settings, actor)
+        )
         with reading(engine) as connection:
             manifest, tail = write_export(
                 connection,
@@ -122,6 +126,9 @@ def _export(since: datetime, until: datetime, into: Path, *, actor: str | None) 
             " no run is open",
             err=True,
         )
+    if not_copied is not None:
+        click.echo(f"warning: {printable(not_copied)}", err=True)
+        click.get_current_context().exit(ExitCode.NEEDS_REVIEW)
 
 
 def _require_new(into: Path) -> None:
@@ -130,24 +137,22 @@ def _require_new(into: Path) -> None:
         raise InvalidInputError(f"{into} is there already: name a folder that is not")
 
 
-def _sign_newer(settings: Settings, engine: Engine, *, actor: str) -> str | None:
-    """Sign what came after the newest checkpoint; return why it can't be, if it can't be."""
+def _sign_newer(settings: Settings, engine: Engine, *, actor: str) -> tuple[str | None, str | None]:
+    """Sign what came after the newest checkpoint; say why it can't be, or can't be copied."""
     from forge_gdpr.audit.checkpoints import sign_newer
     from forge_gdpr.database.engine import now, writing
 
     key = wiring.signing_key(settings)
     if key is None:
-        return None
+        return None, None
     try:
         with writing(engine) as connection:
             note = sign_newer(
                 connection, key, actor=actor, at=now(connection), copies=wiring.copies(settings)
             )
     except DatabaseError as error:
-        return str(error)
-    if note is not None:
-        wiring.publisher(settings)(note)
-    return None
+        return str(error), None
+    return None, None if note is None else wiring.publisher(settings)(note)
 
 
 def _verified(folder: Path, public_key: Path | None, *, allow_unsigned_tail: bool) -> Verified:

@@ -364,6 +364,8 @@ def _show_summary(summary: Summary, output: str) -> None:
         click.echo("the record is not signed: see 'forge-gdpr audit keygen'")
     else:
         click.echo(f"checkpoint of the record:\n{indent(summary.checkpoint, '  ').rstrip()}")
+    if summary.not_copied is not None:
+        click.echo(f"warning: {summary.not_copied}")
     if summary.at_risk:
         click.echo(
             f"{counted(summary.at_risk, 'open request')} late, or will be: see 'requests list'"

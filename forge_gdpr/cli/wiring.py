@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import random
 import re
@@ -14,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from forge_gdpr import actors
+from forge_gdpr import actors, options
 from forge_gdpr.cli.terminal import at_a_terminal
 from forge_gdpr.errors import ConfigurationError
 from forge_gdpr.pseudonyms import Keyring
@@ -312,35 +311,36 @@ def copies(settings: Settings) -> Copies:
     return Copies(read=read, keys=sorted(keys, key=str))
 
 
-def publisher(settings: Settings) -> Callable[[str], None]:
-    """Return what appends a new checkpoint to CHECKPOINT_FILE, if there is one."""
+def publisher(settings: Settings) -> Callable[[str], str | None]:
+    """Return what appends a new checkpoint to CHECKPOINT_FILE, if there is one.
+
+    It returns why it can't be copied, and what to do: it is in the record, so nothing is lost but
+    the copy, and with it what would show that somebody wrote the record anew.
+    """
     path = settings.checkpoint_file
 
-    def publish(checkpoint: str) -> None:
+    def publish(checkpoint: str) -> str | None:
         import structlog
 
+        from forge_gdpr.cli.paths import path_error
+        from forge_gdpr.newfiles import append_note
+
         if path is None:
-            return
+            return None
         try:
-            _append_copy(path, checkpoint)
-        except OSError as error:  # it is in the record: nothing is lost but the copy
+            append_note(path, checkpoint)
+        except OSError as error:
             structlog.get_logger().warning(
                 "checkpoint.not_copied", file=str(path), why=type(error).__name__
             )
+            return (
+                f"the checkpoint is in the record, but not in {options.CHECKPOINT_FILE.variable}:"
+                f" {path_error(error, path) or type(error).__name__}; then run 'forge-gdpr audit"
+                " checkpoint'"
+            )
+        return None
 
     return publish
-
-
-def _append_copy(path: Path, checkpoint: str) -> None:
-    """Append a checkpoint to its file at once; apart from one that was torn before."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(descriptor, "r+b", buffering=0) as file:
-        end = os.pread(descriptor, 2, max(0, os.fstat(descriptor).st_size - 2))
-        apart = b"" if end in {b"", b"\n\n"} else b"\n\n"
-        copy = apart + f"{checkpoint}\n".encode()
-        if file.write(copy) != len(copy):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(descriptor)
 
 
 def make_subject_key_file(path: Path) -> None:

@@ -128,7 +128,7 @@ class Surroundings:
     monotonic: Callable[[], float]
     random: Callable[[int], bytes]
     progress: Callable[[int, int], None] = field(default=lambda _done, _due: None)
-    publish: Callable[[str], None] = field(default=lambda _checkpoint: None)
+    publish: Callable[[str], str | None] = field(default=lambda _checkpoint: None)
 
 
 def run(order: Order, around: Surroundings) -> Summary:
@@ -188,6 +188,7 @@ class _Night:
         self._canary = Canary(order.limits.canary)
         self._absences = Absences(recorder, order.limits)
         self._cause: str | None = None  # why the run stopped early, for people
+        self._not_copied: str | None = None  # why its checkpoint could not be copied
         self._low_water = order.concurrency * 2
         self._due = 0
         self._start = Standing()
@@ -513,7 +514,7 @@ class _Night:
         wipe(self._around.engine, rewrite=self._recorder.has_forgotten)
         if summary.exit_code != ExitCode.OK:
             structlog.get_logger().warning("run.closed", **figures)
-        return replace(summary, checkpoint=checkpoint)
+        return replace(summary, checkpoint=checkpoint, not_copied=self._not_copied)
 
     def _close(self, *, stopped: str | None, figures: dict[str, Json]) -> str | None:
         checkpoint = close_run(
@@ -521,7 +522,7 @@ class _Night:
         )
         if checkpoint is not None:
             structlog.get_logger().info("audit.checkpoint", note=checkpoint)
-            self._around.publish(checkpoint)
+            self._not_copied = self._around.publish(checkpoint)
         return checkpoint
 
 

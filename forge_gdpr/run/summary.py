@@ -125,6 +125,7 @@ class Summary:
     set_aside: int = 0  #: requests that came to need review without an attempt
     cause: str | None = None  #: why it stopped early, with numbers; names nobody
     checkpoint: str | None = None  #: signed when the run closed
+    not_copied: str | None = None  #: why it could not be copied to where copies are kept
     sums: Sums = field(default_factory=Sums)  #: where the night's requests are
     not_as_planned: Sequence[int] = ()  #: requests that have changed since the plan was made
 
@@ -158,7 +159,8 @@ class Summary:
             codes.append(_HALT_CODES[self.halt])
         if self.at_risk:
             codes.append(ExitCode.DEADLINE_AT_RISK)
-        if self.became.get(Status.REVIEW) or self.not_as_planned:
+        is_odd = self.not_as_planned or self.not_copied is not None
+        if self.became.get(Status.REVIEW) or is_odd:
             codes.append(ExitCode.NEEDS_REVIEW)
         return gravest(codes)
 
@@ -194,4 +196,5 @@ class Summary:
             "cause": self.cause,
             "exit_code": int(self.exit_code),
             "checkpoint": self.checkpoint,
+            "checkpoint_not_copied": self.not_copied,
         }

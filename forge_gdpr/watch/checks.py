@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import false, insert, literal, select, update
 
+from forge_gdpr.audit import checkpoints
 from forge_gdpr.audit.events import MAIN, EventName
 from forge_gdpr.audit.history import closings, newest_body
+from forge_gdpr.checkpoints import copies_in
 from forge_gdpr.database import schema
 from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.engine import reading, writing
@@ -234,6 +236,49 @@ def files(private: Sequence[Path]) -> Finding:
         names = " ".join(str(path) for path in opened)
         return warning("files", f"others may read or write: run 'chmod 600 {names}'")
     return Finding(name="files", said="what holds people or secrets is its owner's alone")
+
+
+def checkpoint_file(path: Path, engine: Engine) -> Finding:
+    """See whether checkpoints can be copied to where copies are kept, and have been."""
+    with reading(engine) as connection:
+        newest = checkpoints.newest(connection)
+    name, again = "checkpoint file", "then run 'forge-gdpr audit checkpoint'"
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+            return warning(name, f"{path} can't be made: see 'ls -ld {path.parent}', {again}")
+        if newest is None:
+            return Finding(name=name, said=f"{path} can be made; no checkpoint was signed yet")
+        return warning(
+            name,
+            f"{path} is not there, though the record is signed: without it nobody notices a"
+            f" database that came back, or was written anew; put it back, {again}",
+        )
+    except OSError as error:
+        said = f"{path} can't be read ({type(error).__name__}), so no run begins: let this login"
+        return failure(name, f"{said} read it", ExitCode.CONFIGURATION)
+    notes, torn = copies_in(text)
+    faults = {
+        f"it can't be written: see 'ls -l {path}', {again}": not _may_append(path),
+        f"others may read or write it: run 'chmod 600 {path}'": _others_may(path),
+        f"{torn} in it {'is' if torn == 1 else 'are'} torn, and count for nothing": torn > 0,
+        "the record's newest is not in it: run 'forge-gdpr audit checkpoint'": (
+            newest is not None and newest not in notes
+        ),
+    }
+    wrong = [fault for fault, is_so in faults.items() if is_so]
+    if wrong:
+        return warning(name, f"{path}: {'; '.join(wrong)}")
+    return Finding(name=name, said=f"{path} holds the newest checkpoint ({len(notes)} in all)")
+
+
+def _may_append(path: Path) -> bool:
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_APPEND))
+    except OSError:
+        return False
+    return True
 
 
 def user_logs() -> Finding:

@@ -130,10 +130,54 @@ def test_a_checkpoint_that_cannot_be_copied_is_a_warning(program: Program, engin
     program.here("audit", "keygen", "key")
     away = {"FORGE_GDPR_SIGNING_KEY_FILE": "key", "FORGE_GDPR_CHECKPOINT_FILE": "none/file"}
     done = program.here("run", **away)
-    assert (done.returncode, "checkpoint.not_copied" in done.stderr) == (0, True)
-    assert fetch(engine, "SELECT count(*) FROM audit_events WHERE event = 'audit.checkpoint'") == [
-        1
-    ]
+    assert (done.returncode, "checkpoint.not_copied" in done.stderr) == (10, True)
+    said = "not in FORGE_GDPR_CHECKPOINT_FILE: none/file can't be used (no such file or directory)"
+    assert f"warning: the checkpoint is in the record, but {said}" in done.stdout
+    again = json.loads(program.here("run", "--output", "json", **away).stdout)
+    assert (again["exit_code"], said in again["checkpoint_not_copied"]) == (10, True)
+    signed = "SELECT count(*) FROM audit_events WHERE event = 'audit.checkpoint'"
+    assert fetch(engine, signed) == [2]
+    for words in (
+        ("audit", "checkpoint"),
+        ("audit", "export", "--from", "2026-01-01", "--to", "2026-01-31", "--into", "evidence"),
+    ):
+        alone = program.here(*words, **away)
+        assert (alone.returncode, f"but {said}" in alone.stderr) == (10, True), words
+        assert program.here("run").returncode == 0  # which signs nothing
+    assert fetch(engine, signed) == [4]
+
+
+def test_doctor_looks_at_the_copies_of_checkpoints(program: Program) -> None:
+    def seen() -> tuple[str, str]:
+        done = program.here("doctor", "--offline", "--output", "json", **SIGNING)
+        assert done.returncode == 0
+        (check,) = (c for c in json.loads(done.stdout)["checks"] if c["check"] == "checkpoint file")
+        return check["level"], check["said"]
+
+    program.here("audit", "keygen", "key", "--name", "example.org")
+    copies = program.folder / "checkpoints"
+    assert seen() == ("ok", "checkpoints can be made; no checkpoint was signed yet")
+    assert program.here("run", **SIGNING).returncode == 0
+    assert seen() == ("ok", "checkpoints holds the newest checkpoint (1 in all)")
+    text = copies.read_text()
+    copies.write_text(text[:-30])
+    copies.chmod(0o644)
+    level, said = seen()
+    assert level == "warning"
+    for fault in ("chmod 600 checkpoints", "1 in it is torn", "the record's newest is not in it"):
+        assert fault in said
+    copies.chmod(0o600)
+    assert program.here("audit", "checkpoint", **SIGNING).returncode == 0
+    assert seen() == ("warning", "checkpoints: 1 in it is torn, and count for nothing")
+    copies.unlink()
+    assert "is not there, though the record is signed" in seen()[1]
+    copies.mkdir()
+    done = program.here("doctor", "--offline", **SIGNING)
+    assert (done.returncode, "can't be read (IsADirectoryError)" in done.stdout) == (3, True)
+    missing = program.here(
+        "doctor", "--offline", **(SIGNING | {"FORGE_GDPR_CHECKPOINT_FILE": "none/file"})
+    )
+    assert "none/file can't be made" in missing.stdout
 
 
 def test_a_new_epoch_keeps_the_old_key_live(program: Program, engine: Engine) -> None:

@@ -144,6 +144,12 @@ def test_what_was_accepted_as_lost_excuses_all_up_to_it() -> None:
     assert kept(notes, keys=[PUBLIC], lost={digest(notes[3])}).newest is None
 
 
+def test_a_copy_that_is_torn_in_its_signature_is_none() -> None:
+    for torn in (note(2).rstrip("\n")[:-4], note(2).rstrip("\n")[:-5]):
+        outside = kept(notes_among(f"{torn}\n"), keys=[PUBLIC], lost=())
+        assert (outside.newest, outside.is_unknown) == (None, False)
+
+
 def test_only_who_may_sign_counts() -> None:
     notes = [note(2), note(9, FORGED), note(8, OTHERS)]
     outside = kept(notes, keys=[PUBLIC], lost=())

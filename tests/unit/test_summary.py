@@ -165,6 +165,7 @@ def test_the_json_of_a_run_that_finished() -> None:
         "cause": None,
         "exit_code": 0,
         "checkpoint": None,
+        "checkpoint_not_copied": None,
     }
 
 
@@ -206,6 +207,7 @@ def test_the_json_of_a_run_that_stopped() -> None:
         "cause": "3 of 5 calls: HTTP 503",
         "exit_code": 143,
         "checkpoint": None,
+        "checkpoint_not_copied": None,
     }
     assert list(stopped["became"]) == ["done", "pending", "review"]
     assert type(stopped["exit_code"]) is int
