@@ -1,4 +1,8 @@
-"""Files that hold evidence, plans or keys: whole on the disk or not there, their owner's alone."""
+"""Files that hold evidence, plans or keys: whole on the disk or not there, their owner's alone.
+
+Each is written beside its place and gets its name when it is on the disk; it never takes the place
+of another. What can't be written leaves nothing behind.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,97 @@ import contextlib
 import errno
 import fcntl
 import os
-from typing import TYPE_CHECKING, Final
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TextIO
+
+from forge_gdpr.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 #: Only their owner reads them, and writes.
 PRIVATE: Final = 0o600
+
+#: How what is being written is called until it is whole.
+_PREFIX: Final = ".forge-gdpr-"
+#: What a file system says that has no hard links.
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
+
+
+def require_new(path: Path) -> None:
+    """Refuse a name that is taken, also by a link that leads nowhere.
+
+    Raises:
+        InvalidInputError: there is something of this name.
+    """
+    if os.path.lexists(path):
+        raise _taken(path)
+
+
+def write_new(path: Path, text: str, *, mode: int = PRIVATE) -> None:
+    """Write a file that is not there yet.
+
+    Raises:
+        InvalidInputError: there is something of this name.
+        OSError: it can't be written.
+    """
+    require_new(path)
+    with _written(path.parent, text, mode) as written:
+        try:
+            os.link(written, path)
+        except FileExistsError:  # it came meanwhile
+            raise _taken(path) from None
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+            written.replace(path)
+    _sync_folder(path.parent)
+
+
+def write_over(path: Path, text: str) -> None:
+    """Write a private file in the place of the one that is there.
+
+    Raises:
+        OSError: it can't be written; the old one is as it was.
+    """
+    with _written(path.parent, text, PRIVATE) as written:
+        written.replace(path)
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Give a private folder that gets its name when all is written, and goes away if it can't be.
+
+    Raises:
+        InvalidInputError: there is something of this name.
+        OSError: it can't be written.
+    """
+    require_new(path)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=path.parent))
+    try:
+        yield folder
+        _sync_folder(folder)
+        require_new(path)
+        folder.rename(path)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def file_in(folder: Path, name: str) -> Iterator[TextIO]:
+    """Give a file to be written in a `new_folder`; after this it is on the disk."""
+    descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+        yield file
+        file.flush()
+        os.fsync(descriptor)
 
 
 def append_note(path: Path, note: str) -> None:
@@ -41,6 +129,25 @@ def append_note(path: Path, note: str) -> None:
         _sync_folder(path.parent)
 
 
+@contextmanager
+def _written(folder: Path, text: str, mode: int) -> Iterator[Path]:
+    """Give a file in a folder that holds all of a text, on the disk; afterwards it is gone."""
+    descriptor, name = tempfile.mkstemp(prefix=_PREFIX, dir=folder)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _taken(path: Path) -> InvalidInputError:
+    return InvalidInputError(f"{path} is there already, and is not written over: name another")
+
+
 def _write(descriptor: int, data: bytes) -> None:
     """Write all of it at once: a second run may append, too."""
     if os.write(descriptor, data) != len(data):
@@ -49,9 +156,9 @@ def _write(descriptor: int, data: bytes) -> None:
 
 def _sync_folder(folder: Path) -> None:
     """Let the name of a new file outlive a crash of the machine."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # not every file system can
+    with contextlib.suppress(OSError):  # not every file system can, nor may everybody read it
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)

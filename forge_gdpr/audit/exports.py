@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-from contextlib import contextmanager
 from datetime import datetime
 from importlib import resources
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, select
 
 from forge_gdpr.audit.checkpoints import newest
 from forge_gdpr.audit.events import MAIN
 from forge_gdpr.database.tables import audit_events
-from forge_gdpr.errors import AuditBrokenError, InvalidInputError
+from forge_gdpr.errors import AuditBrokenError
 from forge_gdpr.exports import (
     BESIDE,
     COLUMNS,
@@ -30,10 +25,12 @@ from forge_gdpr.exports import (
     line_of,
     withheld_line,
 )
+from forge_gdpr.newfiles import file_in, new_folder
 from forge_gdpr.spreadsheet import csv_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from sqlalchemy import Connection
 
@@ -63,16 +60,16 @@ def write_export(
         AuditBrokenError: the record does not prove itself.
     """
     try:
-        with _folder(into) as folder:
+        with new_folder(into) as folder:
             ledger = Ledger(query, newest(connection))
-            with _file(folder / EVENTS) as lines, _file(folder / SHEET) as sheet:
+            with file_in(folder, EVENTS) as lines, file_in(folder, SHEET) as sheet:
                 sheet.write(csv_row(COLUMNS))
                 for line in _lines(connection, query, ledger):
                     lines.write(line)
                     sheet.write(ledger.add(line))
             beside = {name: _copied(name, folder) for name in BESIDE}
             manifest = ledger.manifest(issued_at=issued_at, version=version, beside=beside)
-            with _file(folder / MANIFEST) as file:
+            with file_in(folder, MANIFEST) as file:
                 file.write(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     except InvalidExportError as error:
         raise AuditBrokenError(f"the record: {error}; run 'forge-gdpr audit verify'") from None
@@ -82,7 +79,7 @@ def write_export(
 def _copied(name: str, folder: Path) -> dict[str, Any]:
     """Put one of our own files into the folder and return its size and SHA-256."""
     data = resources.files("forge_gdpr.evidence").joinpath(name).read_bytes()
-    with _file(folder / name) as file:
+    with file_in(folder, name) as file:
         file.write(data.decode())
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
@@ -123,22 +120,3 @@ def _beside(connection: Connection, query: Query) -> tuple[int, int]:
     ).one()
     first, last, end = (one or 0 for one in row)
     return first - 1 if first else end, last + 1
-
-
-@contextmanager
-def _folder(into: Path) -> Iterator[Path]:
-    """Give a folder that gets its name when all is written, and goes away if it can't be."""
-    if into.exists() or into.is_symlink():
-        raise InvalidInputError(f"{into} is there already: name a folder that is not")
-    folder = Path(tempfile.mkdtemp(prefix=f".{into.name}.", dir=into.parent))
-    try:
-        yield folder
-        folder.rename(into)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-def _file(path: Path) -> TextIO:
-    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    return os.fdopen(number, "w", encoding="utf-8", newline="")

@@ -11,7 +11,8 @@ import click
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import echo_json, echo_lines, printable
 from forge_gdpr.cli.parameters import REQUEST_ID, ending, output_option, public_key_option, typed
-from forge_gdpr.errors import AuditBrokenError, ConfigurationError, ExitCode, InvalidInputError
+from forge_gdpr.cli.paths import named
+from forge_gdpr.errors import AuditBrokenError, ExitCode, InvalidInputError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -100,9 +101,13 @@ def prove_command(
     """
     from forge_gdpr.database.engine import reading
     from forge_gdpr.desk.proving import known_of
+    from forge_gdpr.newfiles import require_new
 
     if (user_id is None) == (email is None):
         raise click.UsageError("give one of --user-id and --email")
+    if file is not None:
+        with named(file):
+            require_new(file)
     settings = wiring.settings_with()
     keys = wiring.subject_keys(settings)
     with reading(wiring.migrated_engine(settings)) as connection:
@@ -220,7 +225,7 @@ def _timely(on_time: bool | None) -> str:
 
 
 def _write(file: Path, document: dict[str, Any]) -> None:
-    try:
-        file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"{file} can't be written ({error.strerror})") from None
+    from forge_gdpr.newfiles import write_new
+
+    with named(file):
+        write_new(file, json.dumps(document, indent=2, ensure_ascii=False) + "\n")

@@ -89,6 +89,7 @@ def _export(since: datetime, until: datetime, into: Path, *, actor: str | None) 
     from forge_gdpr.chain import written_time
     from forge_gdpr.database.engine import reading
     from forge_gdpr.exports import query_of
+    from forge_gdpr.newfiles import require_new
 
     settings = wiring.settings_with()
     zone = wiring.legal_clock(settings).zone
@@ -97,7 +98,7 @@ def _export(since: datetime, until: datetime, into: Path, *, actor: str | None) 
     except OverflowError:
         raise click.UsageError("--from and --to reach beyond the calendar") from None
     with named(into):
-        _require_new(into)
+        require_new(into)  # before anything is signed for it
         engine = wiring.migrated_engine(settings)
         fault, not_copied = _sign_newer(
             settings, engine, actor=wiring.actor(settings, actor)
@@ -129,12 +130,6 @@ def _export(since: datetime, until: datetime, into: Path, *, actor: str | None) 
     if not_copied is not None:
         click.echo(f"warning: {printable(not_copied)}", err=True)
         click.get_current_context().exit(ExitCode.NEEDS_REVIEW)
-
-
-def _require_new(into: Path) -> None:
-    """Refuse a folder that is there, before anything is signed for it."""
-    if into.exists() or into.is_symlink():
-        raise InvalidInputError(f"{into} is there already: name a folder that is not")
 
 
 def _sign_newer(settings: Settings, engine: Engine, *, actor: str) -> tuple[str | None, str | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import click
 
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.parameters import ending
-from forge_gdpr.cli.paths import named, path_error
+from forge_gdpr.cli.paths import named
 from forge_gdpr.errors import ConfigurationError, ExitCode
 
 _SIGNING_KEY_FILE = Path("forge-gdpr.signing-key")
@@ -38,6 +37,7 @@ def keygen_command(file: Path | None, name: str, subject: bool) -> None:
         _start_epoch(file or _subject_key_file())
         return
     from forge_gdpr.checkpoints import InvalidKeyError, signing_key
+    from forge_gdpr.newfiles import require_new, write_new
 
     path = file or _SIGNING_KEY_FILE
     public = Path(f"{path}.pub")
@@ -45,8 +45,14 @@ def keygen_command(file: Path | None, name: str, subject: bool) -> None:
         key = signing_key(name, secrets.token_bytes(32))
     except InvalidKeyError as error:
         raise click.UsageError(f"--name {name!r}: {error}") from None
-    _write_new(path, f"{key.secret_text()}\n", mode=0o600)
-    _write_new(public, f"{key.public}\n", mode=0o644)
+    with named(path):
+        require_new(public)
+        write_new(path, f"{key.secret_text()}\n")
+        try:
+            write_new(public, f"{key.public}\n", mode=0o644)
+        except BaseException:
+            path.unlink()
+            raise
     click.echo(str(key.public))
     click.echo(
         f"set FORGE_GDPR_SIGNING_KEY_FILE={path}, and give {public} to whoever verifies the record",
@@ -64,6 +70,7 @@ def _subject_key_file() -> Path:
 
 def _start_epoch(path: Path) -> None:
     """Add a key to the file at once or not at all."""
+    from forge_gdpr.newfiles import write_new, write_over
     from forge_gdpr.pseudonyms import Keyring
     from forge_gdpr.settings import read_secret
 
@@ -75,22 +82,12 @@ def _start_epoch(path: Path) -> None:
         raise ConfigurationError(
             f"{path} holds something else than subject keys: {error}"
         ) from None
-    new = path.with_name(f"{path.name}.new")
-    _write_new(new, text, mode=0o600)
-    new.replace(path)
+    with named(path):
+        if before:
+            write_over(path, text)
+        else:
+            write_new(path, text)
     click.echo(
         f"{path}: people are pseudonymised under key {keys.current.id} from now on, and found under"
         f" {len(keys.keys)}; keep a copy"
     )
-
-
-def _write_new(path: Path, text: str, *, mode: int) -> None:
-    """Write a file that is not there yet: a key is never written over."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    except FileExistsError:
-        raise click.UsageError(f"{path} is there already, and a key is never replaced") from None
-    except OSError as error:
-        raise path_error(error, path) or error from None
-    with named(path), os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)

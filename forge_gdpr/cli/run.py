@@ -113,6 +113,7 @@ def run_command(
     Safe to start twice: runs claim different requests. Stopped by SIGTERM, SIGHUP or Ctrl-C it
     records what is in flight and gives the rest back.
     """
+    from forge_gdpr.newfiles import require_new
     from forge_gdpr.run.opening import Limits
 
     _require_sense(
@@ -139,6 +140,9 @@ def run_command(
     )
     engine = wiring.migrated_engine(settings)
     if dry_run:
+        if plan_file is not None:
+            with named(plan_file):
+                require_new(Path(plan_file))
         preview = _previewed(engine, settings, limits, check=check)
         _show_preview(preview, output)
         _require_continued(engine, settings, limits)
@@ -275,6 +279,7 @@ def _previewed(engine: Engine, settings: Settings, limits: Limits, *, check: boo
 
 def _write_plan(engine: Engine, settings: Settings, limits: Limits, file: str) -> None:
     from forge_gdpr.database.engine import now, reading
+    from forge_gdpr.newfiles import write_new
     from forge_gdpr.run.plan import made
 
     key = wiring.subject_key(settings)
@@ -288,7 +293,7 @@ def _write_plan(engine: Engine, settings: Settings, limits: Limits, file: str) -
             steps=_steps(settings).names,
         )
     with named(file):
-        Path(file).write_text(plan.as_text(key), encoding="utf-8")
+        write_new(Path(file), plan.as_text(key))
     click.echo(f"{counted(len(plan.ids), 'request')} in {file}, sha256 {plan.sha256}", err=True)
 
 

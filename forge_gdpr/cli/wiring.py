@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import secrets
@@ -345,9 +344,11 @@ def publisher(settings: Settings) -> Callable[[str], str | None]:
 
 def make_subject_key_file(path: Path) -> None:
     """Write a new subject key that only its owner can read; never over an old one."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(32) + "\n")
+    from forge_gdpr.cli.paths import named
+    from forge_gdpr.newfiles import write_new
+
+    with named(path):
+        write_new(path, secrets.token_hex(32) + "\n")
 
 
 def gate_for(settings: Settings) -> Gate:

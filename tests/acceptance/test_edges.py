@@ -101,10 +101,9 @@ def test_a_path_that_cannot_be_used_is_one_line(program: Program, engine: Engine
     (folder / "loop").symlink_to("loop")
     export = "audit export --from 2026-01-01 --to 2026-12-31 --into"
     for words, holds in (
-        ("run --dry-run --plan /dev/full", "'df -h /dev'"),
         ("run --dry-run --plan missing/plan", "'mkdir -p missing'"),
         ("run --dry-run --plan file/plan", "not a folder"),
-        ("run --dry-run --plan loop", "link that leads to itself"),
+        ("run --plan loop", "link that leads to itself"),
         (f"run --dry-run --plan {'x' * 300}", "too long"),
         ("run --plan missing", "spelt right"),
         (f"{export} missing/new", "'mkdir -p missing'"),
@@ -148,12 +147,41 @@ def test_a_disk_that_is_full_is_one_line_and_leaves_nothing_running(
             preexec_fn=small_files(most_bytes),
         )
 
-    one_line(run_in(0, "run", "--dry-run", "--plan", "plan"), holds="'ulimit -f'")
-    one_line(run_in(0, "audit", "keygen", "key"), holds="'ulimit -f'")
+    there = set(program.folder.iterdir())
+    one_line(run_in(0, "run", "--dry-run", "--plan", "plan"), holds="plan can't be used (file too")
+    one_line(run_in(0, "audit", "keygen", "key"), holds="key can't be used (file too large)")
+    days = ("--from", "2026-01-01", "--to", "2026-12-31")
+    one_line(run_in(0, "audit", "export", *days, "--into", "new"), holds="new can't be used (file")
+    assert set(program.folder.iterdir()) == there
     done = run_in(size + 8192, "run")
     assert done.returncode == ExitCode.DATABASE
     assert done.stderr.splitlines()[-1].startswith("error: the database ")
     assert "Traceback" not in done.stderr
+
+
+@SQLITE
+def test_nothing_that_is_there_is_written_over(program: Program, engine: Engine) -> None:
+    insert(engine, {"forge_user_id": generated_user(0).id})
+    assert program.here("run").returncode == 0
+    for name in ("file", "key.pub"):
+        (program.folder / name).write_text("mine")
+    (program.folder / "link").symlink_to("nowhere")
+    for words in (
+        "run --dry-run --plan {}",
+        f"audit prove --user-id {generated_user(0).id} --certificate {{}}",
+        "audit export --from 2026-01-01 --to 2026-12-31 --into {}",
+        "audit keygen {}",
+    ):
+        for name in ("file", "link"):
+            done = program.here(*words.format(name).split())
+            assert (done.returncode, done.stdout) == (ExitCode.USAGE, ""), words
+            assert done.stderr == (
+                f"error: {name} is there already, and is not written over: name another\n"
+            )
+    half = program.here("audit", "keygen", "key")  # whose other half would be written over
+    assert (half.returncode, half.stderr.startswith("error: key.pub is there")) == (2, True)
+    assert not (program.folder / "key").exists()
+    assert {(program.folder / name).read_text() for name in ("file", "key.pub")} == {"mine"}
 
 
 @SQLITE

@@ -394,7 +394,7 @@ REFUSALS: Final[Sequence[tuple[Sequence[str], int, str]]] = (
     (("--from", "2026-01-01", "--into", "new"), 2, "give --from, --to and --into"),
     ((*PERIOD, "--verify", "evidence"), 2, "give --from, --to and --into"),
     (("--from", "2026-02-01", "--to", "2026-01-01", "--into", "new"), 2, "is later than --to"),
-    ((*PERIOD, "--into", "evidence"), 2, "evidence is there already: name a folder"),
+    ((*PERIOD, "--into", "evidence"), 2, "evidence is there already, and is not written over"),
     ((*PERIOD, "--into", "none/new"), 3, "none/new can't be used (no such file"),
     (("--from", "2026-01-01", "--to", "9999-12-31", "--into", "new"), 2, "2999-12-31"),
     (("--verify", "evidence"), 2, "--verify needs --public-key"),
