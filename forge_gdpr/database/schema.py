@@ -16,6 +16,8 @@ from forge_gdpr.database.faults import explained
 from forge_gdpr.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from alembic.config import Config
     from sqlalchemy import Connection, Engine
 
@@ -31,19 +33,40 @@ _OLD_VERSION_TABLE: Final = "alembic_version"
 _FIRST_TABLES: Final = ("deletion_requests", "audit_events", "runs")
 _OURS: Final = re.compile(r"\d{4}")
 
-#: What makes the database itself refuse to change the record; the migrations make them.
-TRIGGERS: Final = {
-    "sqlite": (
-        "audit_events_refuse_update",
-        "audit_events_refuse_delete",
-        "audit_events_refuse_replace",
-    ),
-    "postgresql": ("audit_events_refuse_change",),
+_SQLITE_REFUSAL: Final = "SELECT RAISE(ABORT, 'audit_events is append-only'); END"
+_IS_THERE: Final = "EXISTS (SELECT 1 FROM audit_events WHERE {})"
+#: What makes the database itself refuse to change the record, as the migrations make it: the
+#: words of a trigger on SQLite, of its function on PostgreSQL.
+TRIGGERS: Final[Mapping[str, Mapping[str, str]]] = {
+    "sqlite": {
+        "audit_events_refuse_update": "BEFORE UPDATE ON audit_events BEGIN " + _SQLITE_REFUSAL,
+        "audit_events_refuse_delete": "BEFORE DELETE ON audit_events BEGIN " + _SQLITE_REFUSAL,
+        "audit_events_refuse_replace": "BEFORE INSERT ON audit_events WHEN "
+        + " OR ".join(
+            map(
+                _IS_THERE.format,
+                (
+                    "id = NEW.id",
+                    "chain = NEW.chain AND seq = NEW.seq",
+                    "chain = NEW.chain AND previous = NEW.previous",
+                ),
+            )
+        )
+        + " BEGIN "
+        + _SQLITE_REFUSAL,
+    },
+    "postgresql": {
+        "audit_events_refuse_change": "BEGIN RAISE EXCEPTION 'audit_events is append-only'; END"
+    },
 }
+#: Those that are there and enabled. On PostgreSQL (58) before each UPDATE, DELETE and TRUNCATE of
+#: any column, whatever the rows.
 _ENABLED: Final = {
-    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_events'",
-    "postgresql": "SELECT tgname FROM pg_trigger"
-    " WHERE tgrelid = 'audit_events'::regclass AND tgenabled IN ('O', 'A')",
+    "sqlite": "SELECT name, substr(sql, instr(sql, 'BEFORE')) FROM sqlite_master"
+    " WHERE type = 'trigger' AND tbl_name = 'audit_events'",
+    "postgresql": "SELECT tgname, prosrc FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid"
+    " WHERE tgrelid = 'audit_events'::regclass AND tgenabled IN ('O', 'A')"
+    " AND tgtype = 58 AND tgqual IS NULL AND tgattr::text = ''",
 }
 
 _PACKAGE: Final = Path(forge_gdpr.__file__).parent
@@ -126,10 +149,11 @@ def require_current(connection: Connection) -> None:
 
 
 def missing_triggers(connection: Connection) -> list[str]:
-    """Return the names of the record's triggers that are not there, or disabled."""
+    """Return the names of the record's triggers that are not there, disabled or other ones."""
     dialect = connection.dialect.name
-    there = set(connection.exec_driver_sql(_ENABLED[dialect]).scalars())
-    return [name for name in TRIGGERS[dialect] if name not in there]
+    rows = connection.exec_driver_sql(_ENABLED[dialect])
+    there = {name: " ".join(words.split()) for name, words in rows}
+    return [name for name, words in TRIGGERS[dialect].items() if there.get(name) != words]
 
 
 def _version_in(connection: Connection, table: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The checks of `doctor`, each against the real thing. None changes anything."""
+"""The checks of `doctor`, each against the real thing. None leaves anything changed."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.engine import reading, writing
 from forge_gdpr.database.faults import shown_url
 from forge_gdpr.database.files import process_login
+from forge_gdpr.database.guarding import try_changes
 from forge_gdpr.database.tables import audit_events, deletion_requests, runs
 from forge_gdpr.errors import ExitCode, ForgeGdprError
 from forge_gdpr.identifiers import email_fault, user_id_fault
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from forge_gdpr.pseudonyms import Keyring
 
@@ -129,15 +130,29 @@ def owners(database_file: Path) -> Finding:
 
 
 def triggers(engine: Engine) -> Finding:
-    """See whether the database itself refuses to change the record."""
-    with reading(engine) as connection:
-        missing = schema.missing_triggers(connection)
-    if missing:
+    """See whether the database itself refuses to change the record: by trying, if one may."""
+    with writing(engine) as connection:
+        return triggers_in(connection)
+
+
+def triggers_in(connection: Connection) -> Finding:
+    """See it in a transaction that may write; what is tried in it is taken back."""
+    missing = schema.missing_triggers(connection)
+    tried = try_changes(connection)
+    faults = [f"{', '.join(missing)} missing, disabled or replaced"] if missing else []
+    faults += [f"it lets {' and '.join(tried.passed)} pass"] if tried.passed else []
+    if faults:
         return failure(
             "triggers",
-            f"the database no longer protects the record ({', '.join(missing)} missing or"
-            " disabled): run 'forge-gdpr audit verify', and ask who did it",
+            f"the database no longer protects the record ({'; '.join(faults)}): run 'forge-gdpr"
+            " audit verify', and ask who did it",
             ExitCode.AUDIT_BROKEN,
+        )
+    if tried.forbidden:
+        return Finding(
+            name="triggers",
+            said="they are there; that they refuse was not tried, for this login may not change"
+            " the record anyhow: let the tables' owner run doctor, too",
         )
     return Finding(name="triggers", said="the database refuses to change or delete the record")
 

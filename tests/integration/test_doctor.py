@@ -10,11 +10,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from world import KEY, SUBJECT_KEY, client, insert, night, raw_server
+from roles import administer, login_url
+from world import KEY, SUBJECT_KEY, client, fetch, insert, night, raw_server
 
 from forge_gdpr.absence import Account
-from forge_gdpr.database.engine import writing
-from forge_gdpr.errors import DatabaseError, ExitCode
+from forge_gdpr.audit.record import lock_main
+from forge_gdpr.database.engine import engine_of, reading, writing
+from forge_gdpr.errors import DatabaseError, ExitCode, GuardStoppedError
 from forge_gdpr.identifiers import FORGE_ID
 from forge_gdpr.pseudonyms import Keyring, SubjectKey
 from forge_gdpr.sandbox import Fault, FaultKind, Sandbox, generated_user
@@ -49,17 +51,82 @@ def test_an_error_for_the_operator_becomes_a_line() -> None:
     assert checks.tried("x", check) == failure("x", "the database is away", ExitCode.DATABASE)
 
 
-def test_a_missing_trigger_is_a_failure(engine: Engine) -> None:
+SQLITE_TRIGGER = """CREATE TRIGGER audit_events_refuse_update BEFORE UPDATE{} ON audit_events {}
+BEGIN SELECT RAISE({}); END"""
+ABORT = "ABORT, 'audit_events is append-only'"
+POSTGRESQL_TRIGGER = """CREATE TRIGGER audit_events_refuse_change BEFORE {} ON audit_events
+FOR EACH {} EXECUTE FUNCTION audit_events_refuse()"""
+ANY = "UPDATE OR DELETE OR TRUNCATE"
+FUNCTION = """CREATE OR REPLACE FUNCTION audit_events_refuse() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN {} END $$"""
+REFUSE = "RAISE EXCEPTION 'audit_events is append-only';"
+#: What is done to the triggers: statements, and what is said of it.
+DISARMED = {
+    "sqlite": [
+        (["DROP TRIGGER audit_events_refuse_delete"], "it lets DELETE pass"),
+        (["DROP TRIGGER audit_events_refuse_replace"], "it lets REPLACE pass"),
+        ([SQLITE_TRIGGER.format("", "WHEN NEW.id > 900", ABORT)], "it lets UPDATE pass"),
+        ([SQLITE_TRIGGER.format(" OF body", "", ABORT)], "it lets UPDATE pass"),
+        ([SQLITE_TRIGGER.format("", "", "IGNORE")], "it lets UPDATE pass"),
+        ([SQLITE_TRIGGER.format("", "WHEN NEW.id <> 3", ABORT)], "or replaced)"),
+    ],
+    "postgresql": [
+        (["ALTER TABLE audit_events DISABLE TRIGGER ALL"], "it lets UPDATE and DELETE pass"),
+        ([POSTGRESQL_TRIGGER.format("DELETE OR TRUNCATE", "STATEMENT")], "it lets UPDATE pass"),
+        ([POSTGRESQL_TRIGGER.format(ANY.replace("UPDATE", "UPDATE OF body"), "STATEMENT")], "UPD"),
+        ([POSTGRESQL_TRIGGER.format("UPDATE OR DELETE", "STATEMENT")], "or replaced)"),
+        ([POSTGRESQL_TRIGGER.format("UPDATE OR DELETE", "ROW WHEN (OLD.id <> 3)")], "or replaced)"),
+        ([FUNCTION.format("RETURN NULL;")], "it lets UPDATE and DELETE pass"),
+        ([FUNCTION.format(f"IF session_user <> 'eve' THEN {REFUSE} END IF;")], "or replaced)"),
+    ],
+}
+
+
+def test_triggers_that_do_not_refuse_are_a_failure(engine: Engine, sandbox: Sandbox) -> None:
+    assert checks.triggers(engine) == Finding(  # of an empty record, too
+        name="triggers", said="the database refuses to change or delete the record"
+    )
+    insert(engine, {"forge_user_id": generated_user(0).id})
+    night(engine, sandbox.url)
+    everything = "SELECT * FROM audit_events ORDER BY id"
+    before = fetch(engine, everything)
+    for statements, said in DISARMED[engine.dialect.name]:
+        with pytest.raises(GuardStoppedError), writing(engine) as connection:
+            for statement in statements:
+                made = re.match(r"CREATE TRIGGER (\w+)", statement)
+                if made:
+                    on = " ON audit_events" if engine.dialect.name == "postgresql" else ""
+                    connection.exec_driver_sql(f"DROP TRIGGER {made[1]}{on}")
+                connection.exec_driver_sql(statement)
+            found = checks.triggers_in(connection)
+            assert (found.level, found.code) == (Level.FAILURE, ExitCode.AUDIT_BROKEN), statements
+            assert said in found.said, statements
+            raise GuardStoppedError("")  # which takes it back
     assert checks.triggers(engine).level is Level.OK
-    with writing(engine) as connection:
-        connection.exec_driver_sql(
-            "DROP TRIGGER audit_events_refuse_delete"
-            if engine.dialect.name == "sqlite"
-            else "ALTER TABLE audit_events DISABLE TRIGGER audit_events_refuse_change"
-        )
-    found = checks.triggers(engine)
-    assert (found.level, found.code) == (Level.FAILURE, ExitCode.AUDIT_BROKEN)
-    assert "audit_events_refuse_" in found.said
+    assert fetch(engine, everything) == before
+
+
+def test_doctor_tries_the_triggers_beside_a_writer(engine: Engine, sandbox: Sandbox) -> None:
+    night(engine, sandbox.url)
+    if engine.dialect.name == "sqlite":
+        with reading(engine):
+            assert checks.triggers(engine).level is Level.OK
+        return
+    with writing(engine) as connection:  # of a run
+        lock_main(connection)
+        connection.exec_driver_sql("SELECT * FROM audit_events FOR UPDATE")
+        assert checks.triggers(engine).level is Level.OK
+
+
+@pytest.mark.parametrize("role", ["worker", "auditor"])
+def test_a_login_that_may_not_try_says_so(roled_url: str, role: str) -> None:
+    owner, other = (engine_of(login_url(roled_url, one)) for one in ("owner", role))
+    assert checks.triggers(owner).said == "the database refuses to change or delete the record"
+    assert "was not tried" in checks.triggers(other).said
+    administer(roled_url, FUNCTION.format("RETURN NULL;"))
+    for each in (owner, other):
+        assert checks.triggers(each).code == ExitCode.AUDIT_BROKEN
+        each.dispose()
 
 
 def test_another_subject_key_than_the_last_runs_is_a_failure(
