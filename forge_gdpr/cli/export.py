@@ -100,9 +100,7 @@ def _export(since: datetime, until: datetime, into: Path, *, actor: str | None) 
     with named(into):
         require_new(into)  # before anything is signed for it
         engine = wiring.migrated_engine(settings)
-        fault, not_copied = _sign_newer(
-            settings, engine, actor=wiring.actor(settings, actor)
-        )
+        fault, not_copied = _sign_newer(settings, engine, actor=wiring.actor(settings, actor))
         with reading(engine) as connection:
             manifest, tail = write_export(
                 connection,

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
 from tampered import (
     CERTIFICATES,
     CHANGES,
@@ -27,8 +29,6 @@ from tampered import (
     held,
     signed_export,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 from forge_gdpr.certificates import LIMITS, PROVES
 from forge_gdpr.checkpoints import SigningKey, signing_key
