@@ -31,7 +31,7 @@ from evidence import (
     make_certificate,
     make_export,
 )
-from fuzzing import as_text, changed, changed_inside, in_other_bytes, respelled
+from fuzzing import as_text, changed, changed_inside, dense, in_other_bytes, respelled
 
 from forge_gdpr import certificates, exports
 from forge_gdpr.certificates import InvalidCertificateError, certificate_in
@@ -66,7 +66,7 @@ def retold(document: Any, _draw: Random) -> Any:
     """Tell a certificate anew from its evidence, as an adversary would."""
     try:
         return certificates._told(certificates._evidence_in(document["evidence"]))
-    except (InvalidCertificateError, KeyError, TypeError):
+    except (InvalidCertificateError, KeyError):
         return document
 
 
@@ -74,8 +74,6 @@ def evidence_changed(document: Any, draw: Random) -> Any:
     evidence = document["evidence"]
     for _ in range(draw.choice((1, 1, 2))):
         evidence = (changed if draw.random() < 0.7 else changed_inside)(evidence, draw)
-        if not isinstance(evidence, dict) or "events" not in json.dumps(evidence):
-            break
     return retold(document | {"evidence": evidence}, draw)
 
 
@@ -216,13 +214,15 @@ def lines_changed(folder: Folder, draw: Random) -> Folder:
         case 3:
             lines[number] = withheld_line(json.loads(lines[number])["hash"])
         case 4:
-            lines[number] = canonical(changed(json.loads(lines[number]), draw)) + "\n"
+            lines[number] = dense(changed(json.loads(lines[number]), draw)) + "\n"
         case _:
             said = json.loads(lines[number])
             if "body" in said:
-                said = changed_inside([said], draw)[0]
-                said["hash"] = seal(said["previous"], said["body"])
-                lines[number] = canonical(said) + "\n"
+                (said,) = changed_inside([said], draw)
+                previous = bytes.fromhex(said["previous"])
+                body = said["body"].encode(errors="surrogatepass")
+                said["hash"] = hashlib.sha256(previous + body).hexdigest()
+                lines[number] = dense(said) + "\n"
     return told_again(folder, lines)
 
 
