@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from builders import Chain
-from tampered import (
+from exported import (
     CHAINS,
     CHANGES,
     IN_MAIN,

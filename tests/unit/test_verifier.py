@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given
-from hypothesis import strategies as st
-from tampered import (
+from exported import (
     CERTIFICATES,
     CHANGES,
     IN_MAIN,
@@ -29,6 +27,8 @@ from tampered import (
     held,
     signed_export,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 from forge_gdpr.certificates import LIMITS, PROVES
 from forge_gdpr.checkpoints import SigningKey, signing_key
