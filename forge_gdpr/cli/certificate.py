@@ -40,7 +40,7 @@ _CODES = (ExitCode.OK, ExitCode.USAGE, ExitCode.CONFIGURATION, ExitCode.DATABASE
     "--output",
     type=click.Choice(["json", "html"]),
     default="json",
-    help="JSON, which can be verified, or a page to print.",
+    help="JSON, or a page to print; both can be verified.",
 )
 def certificate_command(
     request_id: int | None, file: str | None, public_key: Path | None, output: str
@@ -169,14 +169,41 @@ def _verified(file: str, public_key: Path | None) -> Verified:
     if public_key is None:
         raise click.UsageError("--verify needs --public-key, the keys that may have signed")
     keys = wiring.public_keys_in(public_key)
+    text = _text_of(file)
+    is_page = text.lstrip().startswith("<")
     try:
-        return verified(certificate_in(_text_of(file)), keys)
+        found = verified(certificate_in(_embedded(text) if is_page else text), keys)
+        if is_page:
+            _require_page(found, text)
     except InvalidCertificateError as error:
         raise AuditBrokenError(
             printable(
                 f"{file} proves nothing: {error}; ask for the original, and check the public key"
             )
         ) from None
+    return found
+
+
+def _embedded(page: str) -> str:
+    from forge_gdpr.certificates import InvalidCertificateError
+    from forge_gdpr.reports.certificate import certificate_text_in
+
+    text = certificate_text_in(page)
+    if text is None:
+        raise InvalidCertificateError("the page does not hold exactly one certificate")
+    return text
+
+
+def _require_page(found: Verified, page: str) -> None:
+    """Refuse a page that shows anything else than its certificate says."""
+    from forge_gdpr.certificates import InvalidCertificateError
+    from forge_gdpr.reports.certificate import as_html
+
+    if as_html(found.document) != page:
+        raise InvalidCertificateError(
+            "the page is not what this version writes for the certificate in it (for a page that"
+            " another version wrote, verify the certificate alone, with its verify.py)"
+        )
 
 
 def _text_of(file: str) -> str:

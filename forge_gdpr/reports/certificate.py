@@ -1,8 +1,13 @@
-"""A certificate as a page to print: one file, no network, no script."""
+"""A certificate as a page to print: one file, no network, no script that a browser would run.
+
+The page holds the certificate's JSON, so that it can be verified as it is: the certificate by its
+evidence, and what the page shows by writing the page again.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import TYPE_CHECKING, Any, Final
 
 from forge_gdpr.outcomes import steps_in
 from forge_gdpr.reports.page import bullets, page, table, text
@@ -11,8 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_BEGIN: Final = '<script type="application/json" id="certificate">'
+_END: Final = "</script>"
+#: What could end the block, or begin another one, spelt out.
+_SPELT_OUT: Final = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>&"})
+
+
 def as_html(document: Mapping[str, Any]) -> str:
-    """Return the page. It can't be verified itself: the JSON can.
+    """Return the page.
 
     Args:
         document: as `certificates.certificate` returns it.
@@ -49,6 +60,7 @@ def as_html(document: Mapping[str, Any]) -> str:
     parts = [
         f"<h1>{text(title)}</h1>",
         f'<p class="quiet">From the record as it was signed {text(record["signed_at"])}.</p>',
+        '<p class="quiet">This file holds the evidence and can be verified as it is.</p>',
         f'<p class="outcome">{text(result["name"])}</p>',
         f"<p>{text(result['meaning'])}</p>",
         "<h2>The request</h2>",
@@ -72,8 +84,16 @@ def as_html(document: Mapping[str, Any]) -> str:
         f"<p>Signed over {text(record['events'])} events, {text(record['signed_at'])}.</p>",
         f"<p>By the key {text(record['signed_by'])}.</p>",
         f"<pre>{text(document['evidence']['checkpoint'])}</pre>",
+        f"{_BEGIN}\n{json.dumps(document, indent=2).translate(_SPELT_OUT)}\n{_END}",
     ]
     return page(title, parts)
+
+
+def certificate_text_in(html: str) -> str | None:
+    """Return the JSON of the certificate that a page holds; None: it does not hold exactly one."""
+    _, *others = html.split(_BEGIN)
+    block = others[0].split(_END, 1) if len(others) == 1 else []
+    return block[0] if len(block) > 1 else None
 
 
 def _statuses(step: Mapping[str, Any]) -> str:

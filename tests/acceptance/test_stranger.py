@@ -77,3 +77,27 @@ def test_its_signature_is_checked_with_openssl_alone(certified: Program) -> None
     done = stranger(certified.folder, "sh", "-euc", commands)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "Signature Verified Successfully\n"
+
+
+def test_a_page_is_verified_as_it_is(certified: Program) -> None:
+    page = certified.here("audit", "certificate", "1", "--output", "html").stdout
+    (certified.folder / "page.html").write_text(page, encoding="utf-8")
+    words = ("audit", "certificate", "--public-key", "signing-key.pub", "--verify")
+    done = certified.here(*words, "page.html")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == certified.here(*words, CERTIFICATE).stdout
+    again = certified.here(*words, CERTIFICATE, "--output", "html")
+    assert again.stdout == page
+    theirs = stranger(certified.folder, *VERIFIER, "page.html", "--key", "signing-key.pub")
+    assert (theirs.returncode, theirs.stderr) == (0, "")
+    assert "What the page shows was NOT compared with it" in theirs.stdout
+    for old, new, said in (
+        ("Forge confirmed", "Forge confirmed for sure", "is not what this version writes"),
+        ("<h1>", "<h1 hidden>", "is not what this version writes"),
+        ("</html>\n", "</html>\n\n", "is not what this version writes"),
+        ('"id": 1,', '"id": 2,', "something else than its evidence: request"),
+        ("</script>", "", "does not hold exactly one certificate"),
+    ):
+        changed = certified.here(*words, "-", stdin=page.replace(old, new, 1))
+        assert (changed.returncode, changed.stdout, changed.stderr.count("\n")) == (6, "", 1)
+        assert said in changed.stderr

@@ -33,7 +33,7 @@ from forge_gdpr.checkpoints import Checkpoint, PublicKey, signing_key
 from forge_gdpr.lifecycle import CONSEQUENCES, Event
 from forge_gdpr.merkle import root_of
 from forge_gdpr.outcomes import ENDINGS
-from forge_gdpr.reports.certificate import as_html
+from forge_gdpr.reports.certificate import as_html, certificate_text_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -678,13 +678,25 @@ def test_the_page_says_the_same_and_runs_nothing() -> None:
     document = make_document({**ADMITTED, "reference": "<script>alert(1)</script>"}, CLOSED)
     page = as_html(document)
     assert "&lt;script&gt;" in page
-    assert "<script" not in page
-    assert "http" not in page.replace("http-equiv", "").replace("HTTP", "")
+    data = certificate_text_in(page)
+    assert data is not None
+    assert json.loads(data) == document
+    assert not set("<>&").intersection(data)
+    begin = '<script type="application/json" id="certificate">'
+    assert (page.count("<script"), page.count("</script"), page.count(begin)) == (1, 1, 1)
+    shown = page.replace(data, "")
+    assert "http" not in shown.replace("http-equiv", "").replace("HTTP", "")
     for said in (*PROVES, *LIMITS, "Forge confirmed that it deleted the user.", "HTTP 200", RUN):
         assert escape(said) in page
     without = deepcopy(document) | {"runs": []}
     assert "<h2>Runs</h2>" in page
     assert "<h2>Runs</h2>" not in as_html(without)
+
+
+def test_a_page_holds_exactly_one_certificate() -> None:
+    page = as_html(make_document())
+    for other in ("", page + page, page.replace("</script>", ""), page.replace("<script", "<b")):
+        assert certificate_text_in(other) is None
 
 
 def test_a_step_of_the_page_has_the_status_of_each_call() -> None:

@@ -34,6 +34,7 @@ from forge_gdpr.certificates import LIMITS, PROVES
 from forge_gdpr.checkpoints import SigningKey, signing_key
 from forge_gdpr.evidence import verify
 from forge_gdpr.evidence.verify import KeyFileError, PublicKey, Refusal, is_signature, read_keys
+from forge_gdpr.reports.certificate import as_html
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -282,6 +283,25 @@ def test_a_certificate_is_read_strictly(tmp_path: Path) -> None:
     for changed in (text.replace("{", '{"certificate":"",', 1), text + "x", text[:-1], "7"):
         with pytest.raises(Refusal):
             facts_of(changed, key, tmp_path)
+
+
+def test_of_a_page_it_verifies_the_data_and_says_so(tmp_path: Path) -> None:
+    key, document = CERTIFICATES[6]
+    page = as_html(document)
+    lines = facts_of(page, key, tmp_path)
+    said = "VERIFIED: the data in the page. What the page shows was NOT compared with it: rely on "
+    assert lines[0].startswith(said)
+    assert lines[1:-1] == facts_of(document, key, tmp_path)[1:-1]
+    assert facts_of(page.replace("erased", "gone", 1), key, tmp_path) == lines
+    for other in (
+        page.replace("</script>", ""),
+        page.replace("</main>", "<SCRIPT>alert(1)</SCRIPT></main>"),
+        page + page,
+        "<!doctype html>",
+        page.replace('"id": 1', '"id": 2'),
+    ):
+        with pytest.raises(Refusal):
+            facts_of(other, key, tmp_path)
 
 
 #: RFC 8032, section 7.1: public key, message, signature.
