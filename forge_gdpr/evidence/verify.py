@@ -208,9 +208,7 @@ def is_signature(signature: bytes, message: bytes, public: bytes) -> bool:
     digest = hashlib.sha512(signature[:32] + public + message).digest()
     challenge = int.from_bytes(digest, "little") % ORDER
     minus_key = (PRIME - key[0], key[1], key[2], PRIME - key[3])
-    base = point_of(bytes([0x58]) + bytes([0x66]) * 31)
-    expected = sum_of(multiple_of(base, scalar), multiple_of(minus_key, challenge))
-    return encoded(expected) == signature[:32]
+    return encoded(sum_of_multiples(scalar, BASE, challenge, minus_key)) == signature[:32]
 
 
 def point_of(data: bytes) -> Any:
@@ -239,13 +237,14 @@ def sum_of(left: Any, right: Any) -> Any:
     return (e * f % PRIME, g * h % PRIME, f * g % PRIME, e * h % PRIME)
 
 
-def multiple_of(point: Any, scalar: int) -> Any:
-    """Return a point added to itself so often."""
+def sum_of_multiples(scalar: int, point: Any, other_scalar: int, other: Any) -> Any:
+    """Return the sum of two points, each multiplied by a number."""
+    steps = (None, point, other, sum_of(point, other))
     total = (0, 1, 1, 0)
-    while scalar:
-        if scalar & 1:
-            total = sum_of(total, point)
-        point, scalar = sum_of(point, point), scalar >> 1
+    for bit in range(255, -1, -1):
+        total = sum_of(total, total)
+        step = steps[(scalar >> bit & 1) + 2 * (other_scalar >> bit & 1)]
+        total = total if step is None else sum_of(total, step)
     return total
 
 
@@ -254,6 +253,9 @@ def encoded(point: Sequence[int]) -> bytes:
     inverse = pow(point[2], PRIME - 2, PRIME)
     x, y = point[0] * inverse % PRIME, point[1] * inverse % PRIME
     return (y | (x & 1) << 255).to_bytes(32, "little")
+
+
+BASE = point_of(bytes([0x58]) + bytes([0x66]) * 31)
 
 
 # 4. Keys and checkpoints (https://c2sp.org/signed-note, https://c2sp.org/tlog-checkpoint)
