@@ -2,34 +2,50 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from forge_gdpr.audit import stored
 from forge_gdpr.audit.verify import verify
 from forge_gdpr.database.engine import reading
-from forge_gdpr.errors import DatabaseError, ForgeGdprError
+from forge_gdpr.errors import (
+    AuditBrokenError,
+    DatabaseAwayError,
+    DatabaseError,
+    ForgeGdprError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 
-@contextmanager
-def blaming_the_record(engine: Engine) -> Iterator[None]:
-    """Say that the record was changed, if that is why it can't be read.
+def blamed(engine: Engine, error: Exception) -> AuditBrokenError | None:
+    """Return what is wrong with the record, if that may be why something failed.
 
     Whoever reads it takes for granted that it is as it was written; what it fails on otherwise may
     be anything. So the record is verified only then, and only what is found there is blamed.
 
-    Raises:
-        AuditBrokenError: the record does not verify.
+    Args:
+        engine: of the database that was read.
+        error: that ended a command; one that speaks of something else is not looked into.
     """
+    is_ours = isinstance(error, ForgeGdprError) and not isinstance(error, DatabaseError)
+    if is_ours or isinstance(error, (DatabaseAwayError, OSError)):
+        return None
     try:
-        yield
-    except Exception as error:
-        if isinstance(error, ForgeGdprError) and not isinstance(error, DatabaseError):
-            raise
         with reading(engine) as connection:
             verify(connection)
-        raise
+    except AuditBrokenError as broken:
+        return broken
+    except ForgeGdprError:  # then it can't be read at all, as was said
+        pass
+    return None
+
+
+def require_readable(connection: Connection) -> None:
+    """Refuse a record with an event that a query would leave out without a word.
+
+    Raises:
+        AuditBrokenError: it has one; names the first fault that there is.
+    """
+    if stored.has_unreadable(connection):
+        verify(connection)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from forge_gdpr.audit.events import COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -34,6 +34,23 @@ _TIME: Final = (
 _TIMES: Final = {
     "sqlite": ("at", "recorded_at"),
     "postgresql": (_TIME.format(c="at"), _TIME.format(c="recorded_at")),
+}
+_NUMBERS: Final = ("seq", "request_id", "attempt", "http_status")
+_TEXTS: Final = ("chain", "event", "run_id", "subject", "actor", "outcome", "body")
+#: How an event is found that queries misread.
+_UNREADABLE: Final[Mapping[str, Sequence[str]]] = {
+    "sqlite": (
+        "at NOT LIKE '____-__-__ __:__:__.______' OR julianday(at) IS NULL OR typeof(at) <> 'text'",
+        *(f"typeof({name}) NOT IN ('integer', 'null')" for name in _NUMBERS),
+        *(f"typeof({name}) NOT IN ('text', 'null')" for name in _TEXTS),
+        "body NOT LIKE '{%' OR NOT json_valid(body)",
+        "instr(lower(body), '\\ud') > 0",  # half a character
+    ),
+    "postgresql": (
+        "at < timestamptz '0001-01-01 00:00:00+00'",
+        "at >= timestamptz '10000-01-01 00:00:00+00'",
+        "left(body, 1) <> '{'",
+    ),
 }
 
 
@@ -60,6 +77,16 @@ def rows(
         yield from page
         end = page[-1]
         last = end.id if isinstance(end, Unreadable) else end[0]
+
+
+def has_unreadable(connection: Connection) -> bool:
+    """Say whether an event has a time that is none, or anything of another kind than it should.
+
+    One query, which sees what a comparison in SQL takes for a time or a text.
+    """
+    where = " OR ".join(_UNREADABLE[connection.dialect.name])
+    query = f"SELECT 1 FROM audit_events WHERE {where} LIMIT 1"  # noqa: S608  # names of our own
+    return connection.exec_driver_sql(query).first() is not None
 
 
 def count(connection: Connection, *, until: int | None = None) -> int:

@@ -14,6 +14,7 @@ from forge_gdpr.cli.output import printable
 from forge_gdpr.cli.paths import path_error
 from forge_gdpr.cli.streams import loss, secure_streams
 from forge_gdpr.cli.terminal import is_terminal
+from forge_gdpr.cli.wiring import ENGINE
 from forge_gdpr.errors import ForgeGdprError
 from forge_gdpr.options import LOG_LEVEL
 
@@ -60,7 +61,7 @@ class ErrorsAsExitCodes(click.Group):
         try:
             return super().invoke(ctx)
         except ForgeGdprError as error:
-            _fail(ctx, error, verbose=verbose)
+            _fail(ctx, _blamed(ctx, error) or error, verbose=verbose)
         except (click.Abort, KeyboardInterrupt) as stop:
             if isinstance(stop, KeyboardInterrupt) and is_terminal(sys.stderr):
                 click.echo(err=True)  # a terminal shows ^C and stays on the line
@@ -71,6 +72,13 @@ class ErrorsAsExitCodes(click.Group):
             if known is None:
                 raise
             _fail(ctx, known.with_traceback(error.__traceback__), verbose=verbose)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            broken = _blamed(ctx, error)
+            if broken is None:
+                raise
+            _fail(ctx, broken, verbose=verbose)
 
 
 def show_bug(kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
@@ -96,6 +104,18 @@ def show_trace(error: BaseException) -> None:
         click.echo("".join(traceback.format_tb(link.__traceback__)), err=True, nl=False)
         if link is not error:
             click.echo(f"{_name(link)}, and then", err=True)
+
+
+def _blamed(ctx: click.Context, error: Exception) -> ForgeGdprError | None:
+    """Return what is wrong with the record, if a command failed at reading it."""
+    engine = ctx.meta.get(ENGINE)
+    if engine is None:
+        return None
+    sys.dont_write_bytecode = True  # on a full disk Python would leave half a module behind
+    from forge_gdpr.audit.blame import blamed
+
+    broken = blamed(engine, error)
+    return None if broken is None else broken.with_traceback(error.__traceback__)
 
 
 def _fail(ctx: click.Context, error: ForgeGdprError, *, verbose: bool) -> NoReturn:

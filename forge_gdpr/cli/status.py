@@ -65,13 +65,12 @@ def status_command(ctx: click.Context, max_age_h: float | None, quick: bool, out
     A good run is one that ended with exit code 0, 10 or 11. The forecast assumes that each night
     does as much as the last one did.
     """
-    from forge_gdpr.audit.blame import blaming_the_record
     from forge_gdpr.database.engine import now, reading
     from forge_gdpr.watch.status import health
 
     settings = wiring.settings_with(max_age_h=max_age_h)
     engine = wiring.migrated_engine(settings)
-    with reading(engine) as connection, blaming_the_record(engine):
+    with reading(engine) as connection:
         found = health(
             connection,
             now=now(connection),

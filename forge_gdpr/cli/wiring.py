@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from forge_gdpr.settings import Settings
 
 
+#: Where a command's engine is kept, for what is said if it fails.
+ENGINE: Final = "forge_gdpr.engine"
 #: It goes on while the machine sleeps, as leases do.
 _CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -82,9 +84,15 @@ def _terminals_login() -> str | None:
 
 def engine_for(settings: Settings, *, create: bool = False) -> Engine:
     """Return the engine of the configured database."""
+    import click
+
     from forge_gdpr.database.engine import engine_of
 
-    return engine_of(database_url(settings), create=create)
+    engine = engine_of(database_url(settings), create=create)
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.meta[ENGINE] = engine
+    return engine
 
 
 def database_url(settings: Settings) -> str:
