@@ -103,14 +103,15 @@ BEGIN
         TO forge_gdpr_worker, forge_gdpr_application, forge_gdpr_auditor;
 
     -- The worker: the nightly run, and what operators do by command. It reads whom to delete.
-    -- It can't add a request or remove one, nor change when it was received, by whom it was
-    -- made, or its reference. (UPDATE of a column is also what FOR UPDATE asks for.)
+    -- It can't add a request or remove one, nor change when it was received, by whom and through
+    -- which login it was made, or its reference. (UPDATE of a column is also what FOR UPDATE asks
+    -- for.)
     GRANT SELECT ON deletion_requests TO forge_gdpr_worker;
     GRANT UPDATE (
         forge_user_id,  -- found by e-mail, or amended
         email,  -- forgotten when the request is closed, or amended
-        due_on, alarm_on, extended_at, status, status_reason, subject, approved_by, attempts,
-        next_attempt_at, claimed_by, claim_expires_at, fence, closed_at, updated_at
+        due_on, alarm_on, extended_at, status, status_reason, subject, approved_by, approval,
+        attempts, next_attempt_at, claimed_by, claim_expires_at, fence, closed_at, updated_at
     ) ON deletion_requests TO forge_gdpr_worker;
     GRANT SELECT, INSERT (id, opened_at, lease_expires_at), UPDATE (lease_expires_at, closed_at)
         ON runs TO forge_gdpr_worker;
@@ -139,7 +140,7 @@ BEGIN
     GRANT SELECT (
         id, regime, received_at, not_before, due_on, status, status_reason, subject, attempts,
         next_attempt_at, claimed_by, claim_expires_at, fence, closed_at, created_at, updated_at,
-        alarm_on, extended_at, created_by, approved_by
+        alarm_on, extended_at, created_by, approved_by, approval, created_login
     ) ON deletion_requests TO forge_gdpr_auditor;
 END
 $$;

@@ -233,6 +233,12 @@ REQUIRE_APPROVAL: Final = Option(
     default=False,
     help="Only what 'requests approve' has approved is deleted; approver and creator differ.",
 )
+SHARED_LOGIN: Final = Option(
+    name="shared_login",
+    default=False,
+    help="People share one login of PostgreSQL, so that who approves is told from who adds by"
+    " --actor alone; else 'requests approve' needs another login.",
+)
 PLAN_MAX_AGE_H: Final = Option(
     name="plan_max_age_h",
     default=24.0,

@@ -156,6 +156,7 @@ class Settings(BaseSettings):
     canary: int = _declared(options.CANARY)
     actor: str | None = _declared(options.ACTOR)
     require_approval: bool = _declared(options.REQUIRE_APPROVAL)
+    shared_login: bool = _declared(options.SHARED_LOGIN)
     plan_max_age_h: float = _declared(options.PLAN_MAX_AGE_H)
     timezone: str = _declared(options.TIMEZONE)
     holidays: str | None = _declared(options.HOLIDAYS)

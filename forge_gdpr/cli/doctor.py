@@ -136,6 +136,8 @@ def _in_database(settings: Settings) -> Iterator[Finding]:
             "approvals",
             lambda: checks.approvals(engine, now=now(), cool_off_days=settings.cool_off_days),
         )
+        if settings.shared_login:
+            yield checks.shared_login(engine)
     copies = settings.checkpoint_file
     if copies is not None:
         yield checks.tried("checkpoint file", lambda: checks.checkpoint_file(copies, engine))

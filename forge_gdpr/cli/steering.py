@@ -172,7 +172,15 @@ def _steer(engine: Engine, settings: Settings, ids: list[int], wish: Wish) -> No
 
     ring, legal = wiring.subject_keys(settings), wiring.legal_clock(settings)
     with writing(engine) as connection:
-        steer(connection, ids, wish, key=ring.current, legal=legal, keys=ring.keys)
+        steer(
+            connection,
+            ids,
+            wish,
+            key=ring.current,
+            legal=legal,
+            keys=ring.keys,
+            logins_differ=not settings.shared_login,
+        )
     if ACTIONS[wish.action].is_final:
         wipe(engine, rewrite=True)
 

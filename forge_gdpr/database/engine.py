@@ -113,6 +113,13 @@ def now(connection: Connection) -> datetime:
     return clock.astimezone(UTC)
 
 
+def login(connection: Connection) -> str | None:
+    """Return as whom PostgreSQL knows this connection; None on SQLite, which has no users."""
+    if connection.dialect.name == "sqlite":
+        return None
+    return str(connection.exec_driver_sql("SELECT session_user").scalar_one())
+
+
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that is committed at the end; on SQLite it takes the lock at once.

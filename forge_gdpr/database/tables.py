@@ -109,6 +109,9 @@ class DeletionRequestColumns(TypedColumns):
     extended_at: Named[datetime | None] = Column(UtcDateTime)
     created_by: Named[str | None] = Column(Actor)  #: null: an application's own INSERT
     approved_by: Named[str | None] = Column(Actor)
+    approval: Named[str | None] = Column(Subject)  #: sealed: for whom it was given, and by whom
+    #: PostgreSQL's own word, which no INSERT names; null on SQLite, and in what is older.
+    created_login: Named[str | None] = Column(Actor)
 
 
 deletion_requests: Final = Table(

@@ -117,6 +117,7 @@ class Standing:
 
     status: str
     created_by: str | None = None
+    created_login: str | None = None  #: of the database
     extended: bool = False
     due_on: date | None = None
     unreadable: Sequence[str] = ()  #: columns that a run needs and that can't be read
@@ -139,7 +140,9 @@ def closed_to_all(standing: Standing, *, but_unreadable: bool = False) -> str | 
     return None
 
 
-def objection(action: str, standing: Standing, *, actor: str, today: date) -> str | None:
+def objection(
+    action: str, standing: Standing, *, actor: str, today: date, login: str | None = None
+) -> str | None:
     """Return why an action can't be done to a request, None if it can.
 
     Args:
@@ -147,6 +150,8 @@ def objection(action: str, standing: Standing, *, actor: str, today: date) -> st
         standing: the request as it is.
         actor: who wants it.
         today: the controller's day.
+        login: of the database, which must not be the one that added what is approved; None:
+            people share one, or there is none.
     """
     event = ACTIONS[action].event
     said = closed_to_all(standing, but_unreadable=event in _ENDING)
@@ -156,7 +161,7 @@ def objection(action: str, standing: Standing, *, actor: str, today: date) -> st
         possible = sorted(status.value for status, other in TRANSITIONS if other is event)
         return f"is {standing.status}: '{action}' is for what is {' or '.join(possible)}"
     if action == "approve":
-        said = _same_hand(standing.created_by or "", actor)
+        said = _same_hand(standing, actor, login)
         if said is not None:
             return said
     if action == "extend" and standing.extended:
@@ -166,13 +171,19 @@ def objection(action: str, standing: Standing, *, actor: str, today: date) -> st
     return None
 
 
-def _same_hand(created_by: str, actor: str) -> str | None:
-    """Return why somebody may not approve what was made under a name, None if they may."""
+def _same_hand(standing: Standing, actor: str, login: str | None) -> str | None:
+    """Return why somebody may not approve a request, None if they are not who made it."""
+    created_by = standing.created_by or ""
     if actors.are_same(created_by, actor):
         return f"was made by {actor}: somebody else has to approve it"
     if created_by.strip() and actors.fault(created_by) is not None:
         return (
             "was made under a name that is not plain, so nobody can say that it is somebody else's:"
             " correct created_by in its row, or cancel it and add it again"
+        )
+    if login is not None and standing.created_login == login:
+        return (
+            f"was added through the database login {login}, as it would be approved: use another"
+            " login, or set FORGE_GDPR_SHARED_LOGIN=true if people share one"
         )
     return None

@@ -83,7 +83,7 @@ class Facts:
     not_before: datetime | None = None
     next_attempt_at: datetime | None = None
     claimed_by: str | None = None
-    approved_by: str | None = None
+    is_approved: bool = False
     closed_at: datetime | None = None
     fate: Fate | None = None  #: of one that Forge's answers closed, from the record
     removed: bool = False  #: only the record knows it still
@@ -168,7 +168,7 @@ def _pending(facts: Facts, now: datetime, cool_off_days: int, *, approved_only: 
         return f"waits: its asker wants it untouched until {_minute(facts.not_before)}"
     if free_at > now:
         return f"waits: it cools off until {_minute(free_at)} (FORGE_GDPR_COOL_OFF_DAYS)"
-    if approved_only and facts.approved_by is None:
+    if approved_only and not facts.is_approved:
         return f"waits for approval: 'forge-gdpr requests approve {facts.id}', by somebody else"
     last = NOTES.get(facts.reason or "")
     return f"is due: the next 'forge-gdpr run' takes it{f' ({last})' if last else ''}"

@@ -23,6 +23,7 @@ from forge_gdpr.outcomes import fate_of
 from forge_gdpr.pseudonyms import Kind
 from forge_gdpr.queue import listing
 from forge_gdpr.queue.admission import UNREADABLE
+from forge_gdpr.queue.approvals import approved
 from forge_gdpr.queue.cells import cell, faults, unreadable
 from forge_gdpr.queue.holds import of_same_person
 from forge_gdpr.queue.listing import Listed
@@ -48,10 +49,10 @@ _FACTS: Final = select(
             "not_before",
             "next_attempt_at",
             "claimed_by",
-            "approved_by",
             "closed_at",
         )
     ),
+    approved().label("is_approved"),
     *faults(),
 )
 #: The events that say whom a request is about.
@@ -181,7 +182,7 @@ def facts_of(connection: Connection, request_id: int) -> Facts:
         not_before=row.not_before,
         next_attempt_at=row.next_attempt_at,
         claimed_by=row.claimed_by,
-        approved_by=row.approved_by,
+        is_approved=row.is_approved,
         closed_at=row.closed_at,
         fate=_fate(connection, request_id) if row.status == Status.DONE else None,
         held_by=of_same_person(connection, [row.id], [Status.HELD])

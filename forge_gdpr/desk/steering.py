@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from forge_gdpr.audit.events import Entry, EventName
 from forge_gdpr.audit.record import append_main
 from forge_gdpr.chain import written_time
+from forge_gdpr.database.engine import login as database_login
 from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.desk.actions import ACTIONS, Standing, objection
@@ -17,6 +18,7 @@ from forge_gdpr.errors import InvalidInputError, NotFoundError
 from forge_gdpr.lifecycle import FINAL, Event, Status, after
 from forge_gdpr.pseudonyms import aliases, named_by, subject_of
 from forge_gdpr.queue.admission import UNREADABLE, admit, public_reference, readmit, set_aside
+from forge_gdpr.queue.approvals import sealed
 from forge_gdpr.queue.cells import cell, faults, unreadable
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ class _Steered:
     subject: str
     attempts: int
     created_by: str | None
+    created_login: str | None
     is_extended: bool
     unreadable: Sequence[str]
 
@@ -91,6 +94,7 @@ _STEERED: Final = select(
             "subject",
             "attempts",
             "created_by",
+            "created_login",
         )
     ),
     _C.extended_at.is_not(None).label("is_extended"),
@@ -106,6 +110,7 @@ def steer(
     key: SubjectKey,
     legal: LegalClock,
     keys: Sequence[SubjectKey] = (),
+    logins_differ: bool = False,
 ) -> None:
     """Do it to all of these requests, each on record, or to none of them.
 
@@ -119,12 +124,14 @@ def steer(
         key: for the pseudonyms of requests that nobody has seen yet.
         legal: for the dates.
         keys: the other ones that are live.
+        logins_differ: whether who approves a request must have another login of the database than
+            who added it; SQLite has none.
 
     Raises:
         NotFoundError: one does not exist.
         InvalidInputError: one is not in a state in which this can be done.
     """
-    now = database_now(connection)
+    now, login = database_now(connection), database_login(connection)
     for start in range(0, len(request_ids), _PAGE):
         page = list(request_ids[start : start + _PAGE])
         seen = [
@@ -134,7 +141,9 @@ def steer(
                 connection, key=key, legal=legal, now=now, most=len(page), among=_C.id.in_(page)
             )
         ]
-        rows = _locked(connection, page, wish, key=key, legal=legal, now=now)
+        rows = _locked(connection, page, key=key, legal=legal, now=now)
+        for row in rows:
+            _require_possible(row, wish, legal.day_of(now), login if logins_differ else None)
         corrected = [row.id for row in rows if row.is_corrected((*keys, key))]
         readmitted = readmit(connection, corrected, key=key, legal=legal, now=now)
         entries = [
@@ -150,11 +159,11 @@ def steer(
         subjects = {one.id: one.subject for one in readmitted}
         for found in rows:
             row = replace(found, subject=subjects.get(found.id, found.subject))
-            entries.append(_entry(row, wish, key, legal, now))
+            entries.append(_entry(row, wish, key, legal, now, login))
             connection.execute(
                 update(deletion_requests)
                 .where(_C.id == row.id)
-                .values(_changes(row, wish, legal, now))
+                .values(_changes(row, wish, key, legal, now))
             )
         append_main(connection, entries, at=now)
 
@@ -162,7 +171,6 @@ def steer(
 def _locked(
     connection: Connection,
     page: list[int],
-    wish: Wish,
     *,
     key: SubjectKey,
     legal: LegalClock,
@@ -177,18 +185,21 @@ def _locked(
     missing = sorted(set(page) - {row.id for row in rows})
     if missing:
         raise NotFoundError(f"there is no request {missing[0]}: see 'forge-gdpr requests list'")
-    for row in rows:
-        standing = Standing(
-            status=row.status,
-            created_by=row.created_by,
-            extended=row.is_extended,
-            due_on=row.due_on,
-            unreadable=row.unreadable,
-        )
-        said = objection(wish.action, standing, actor=wish.actor, today=legal.day_of(now))
-        if said is not None:
-            raise InvalidInputError(f"request {row.id} {said}; nothing was changed")
     return rows
+
+
+def _require_possible(row: _Steered, wish: Wish, today: date, login: str | None) -> None:
+    standing = Standing(
+        status=row.status,
+        created_by=row.created_by,
+        created_login=row.created_login,
+        extended=row.is_extended,
+        due_on=row.due_on,
+        unreadable=row.unreadable,
+    )
+    said = objection(wish.action, standing, actor=wish.actor, today=today, login=login)
+    if said is not None:
+        raise InvalidInputError(f"request {row.id} {said}; nothing was changed")
 
 
 def _filled(row: Row[Any], key: SubjectKey, legal: LegalClock, now: datetime) -> _Steered:
@@ -207,6 +218,7 @@ def _filled(row: Row[Any], key: SubjectKey, legal: LegalClock, now: datetime) ->
         subject=row.subject or subject_of(key, request_id=row.id, user_id=user_id, email=email),
         attempts=row.attempts or 0,
         created_by=row.created_by,
+        created_login=row.created_login,
         is_extended=row.is_extended,
         unreadable=unreadable(row),
     )
@@ -217,11 +229,14 @@ def _status_after(row: _Steered, wish: Wish) -> Status:
     return Status(row.status) if event is None else after(Status(row.status), event)
 
 
-def _changes(row: _Steered, wish: Wish, legal: LegalClock, now: datetime) -> dict[str, Any]:
+def _changes(
+    row: _Steered, wish: Wish, key: SubjectKey, legal: LegalClock, now: datetime
+) -> dict[str, Any]:
     status = _status_after(row, wish)
     changes: dict[str, Any] = {"status": status, "updated_at": now}
     if wish.action == "approve":
-        changes["approved_by"] = wish.actor
+        approval = sealed(key, request_id=row.id, subject=row.subject, approved_by=wish.actor)
+        changes |= {"approved_by": wish.actor, "approval": approval}
     elif wish.action == "extend":
         due_on = legal.extended_to(row.regime, row.received_at)
         changes |= {"due_on": due_on, "alarm_on": due_on, "extended_at": now}
@@ -234,12 +249,21 @@ def _changes(row: _Steered, wish: Wish, legal: LegalClock, now: datetime) -> dic
     return changes
 
 
-def _entry(row: _Steered, wish: Wish, key: SubjectKey, legal: LegalClock, now: datetime) -> Entry:
+def _entry(
+    row: _Steered,
+    wish: Wish,
+    key: SubjectKey,
+    legal: LegalClock,
+    now: datetime,
+    login: str | None,
+) -> Entry:
     status = _status_after(row, wish)
     due_on = row.due_on
     details: dict[str, Json] = {"reason": wish.reason, "status": status.value}
     if wish.ticket is not None:
         details["ticket"] = wish.ticket
+    if wish.action == "approve" and login is not None:
+        details |= {"login": login, "created_login": row.created_login}
     if wish.action == "extend":
         details["due_before"] = due_on.isoformat()
         due_on = legal.extended_to(row.regime, row.received_at)

@@ -218,7 +218,7 @@ def readmit(
     """Admit requests again whose rows name somebody else by now, and return them by id.
 
     The legal date stays, for it counts from when the request was received. An approval lapses:
-    it was for somebody else.
+    it was for somebody else. So does one that was never given for what the row says.
 
     Args:
         connection: in a writing transaction in which the rows are locked.
@@ -235,17 +235,19 @@ def readmit(
     on_record = _on_record(connection, request_ids)
     readmitted = [
         replace(
-            _admitted(row, key, legal, now, is_new=True),
-            former=row.subject if (row.id, row.subject) in on_record else None,
+            admitted,
+            former=row.subject
+            if (row.id, row.subject) in on_record and row.subject != admitted.subject
+            else None,
             status=Status.PENDING if row.status == Status.RUNNING else row.status,
         )
-        for row in rows
+        for row, admitted in ((row, _admitted(row, key, legal, now, is_new=True)) for row in rows)
     ]
     for request in readmitted:
         connection.execute(
             update(deletion_requests)
             .where(_C.id == request.id)
-            .values(subject=request.subject, approved_by=None, updated_at=now)
+            .values(subject=request.subject, approved_by=None, approval=None, updated_at=now)
         )
     return readmitted
 

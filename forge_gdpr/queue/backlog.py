@@ -11,6 +11,7 @@ from sqlalchemy import and_, case, false, func, not_, or_, select, true
 from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.lifecycle import FINAL, OPEN, Status
 from forge_gdpr.pseudonyms import Kind, named_by
+from forge_gdpr.queue.approvals import approved
 from forge_gdpr.queue.cells import cell, readable, whole
 from forge_gdpr.queue.holds import unbound
 
@@ -44,7 +45,7 @@ class Due:
             or_(_C.not_before.is_(None), _C.not_before <= self.now),
             or_(_C.next_attempt_at.is_(None), _C.next_attempt_at <= self.now),
             _C.received_at <= self.now - timedelta(days=self.cool_off_days),
-            _C.approved_by.is_not(None) if self.approved_only else true(),
+            approved() if self.approved_only else true(),
         )
 
     @property
@@ -64,11 +65,9 @@ def count_unapproved(connection: Connection, due: Due) -> int:
     """Return how many requests would be due if somebody had approved them."""
     if not due.approved_only:
         return 0
-    approved = replace(due, approved_only=False).condition
+    otherwise_due = replace(due, approved_only=False).condition
     return connection.execute(
-        select(func.count())
-        .select_from(deletion_requests)
-        .where(approved, _C.approved_by.is_(None))
+        select(func.count()).select_from(deletion_requests).where(otherwise_due, not_(approved()))
     ).scalar_one()
 
 

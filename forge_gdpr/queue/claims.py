@@ -43,6 +43,8 @@ class Claimed:
     email: str | None = field(repr=False)
     reference: str | None = field(repr=False)
     status_reason: str | None = None  #: what an earlier night noted when it gave the request back
+    approved_by: str | None = None
+    approval: str | None = None  #: see `approvals`
 
     @property
     def was_refused(self) -> bool:
@@ -50,7 +52,9 @@ class Claimed:
         return self.status_reason in {Outcome.REJECTED, Outcome.UNEXPECTED}
 
 
-_CLAIMED_COLUMNS: Final = tuple(_C[name] for name in Claimed.__dataclass_fields__)
+_CLAIMED_COLUMNS: Final = tuple(
+    cell(name) if name == "approval" else _C[name] for name in Claimed.__dataclass_fields__
+)
 
 
 def claim(

@@ -12,7 +12,7 @@ from forge_gdpr.forge.erasure import Erasure
 from forge_gdpr.identity import Directory, IdRules, Later, Settled, Target, identify
 from forge_gdpr.lifecycle import Outcome
 from forge_gdpr.pseudonyms import Kind, named_by
-from forge_gdpr.queue import claims
+from forge_gdpr.queue import approvals, claims
 from forge_gdpr.queue.admission import readmit
 from forge_gdpr.run.conclusions import after_this_run
 from forge_gdpr.run.opening import admission_of
@@ -169,10 +169,24 @@ class Claimer:
         """Admit those again whose rows name somebody else by now; return who may be called for.
 
         Where somebody has to approve requests, or has signed a plan, that was for another person:
-        the corrected ones are given back. So is what is not as the plan has it, whoever it names.
+        the corrected ones are given back. So is what is not as the plan has it, whoever it names,
+        and what nobody has approved as it is: also a name that somebody wrote into the row.
         """
         recorder, rules = self._recorder, self._recorder.rules
-        corrected = {one.id for one in claimed if self._named_by(one) is None}
+        strangers = {one.id for one in claimed if self._named_by(one) is None}
+        unapproved = {
+            one.id
+            for one in claimed
+            if self._limits.approved_only
+            and not approvals.is_for(
+                rules.keys,
+                one.approval,
+                request_id=one.id,
+                subject=one.subject,
+                approved_by=one.approved_by,
+            )
+        }
+        corrected = strangers | unapproved
         changed = self._not_as_planned(connection, claimed)
         now = recorder.clock.now()
         readmitted = readmit(
@@ -180,7 +194,11 @@ class Claimer:
         )
         recorder.append(connection, [admission_of(one, rules.run_id) for one in readmitted])
         for one in readmitted:
-            why = "its row names somebody else since it was admitted"
+            why = (
+                "its row names somebody else since it was admitted"
+                if one.id in strangers
+                else "its approval is not for what its row says"
+            )
             structlog.get_logger().warning("request.admitted", request_id=one.id, why=why)
         if self._limits.approved_only or self._limits.plan is not None:
             self._give_back(connection, [one for one in claimed if one.id in corrected | changed])

@@ -20,6 +20,7 @@ from forge_gdpr.chain import canonical, written_time
 from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.errors import GuardStoppedError
 from forge_gdpr.pseudonyms import Kind, subject_of
+from forge_gdpr.queue.cells import cell
 from forge_gdpr.strictjson import InvalidJsonError, is_time, value_in
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 _C = deletion_requests.c
 _SELECT: Final = select(
     *(
-        _C[name]
+        cell(name) if name == "approval" else _C[name]
         for name in (
             "id",
             "forge_user_id",
@@ -47,6 +48,7 @@ _SELECT: Final = select(
             "subject",
             "attempts",
             "approved_by",
+            "approval",
         )
     )
 )
@@ -295,6 +297,7 @@ def _state(row: Row[Any], key: SubjectKey, *, noted: str | None = None) -> str:
         "not_before": None if row.not_before is None else written_time(row.not_before),
         "attempts": row.attempts,
         "approved_by": row.approved_by,
+        "approval": row.approval,
     }
     return key.subject(Kind.STATE, json.dumps(seen, sort_keys=True))
 

@@ -196,6 +196,17 @@ def approvals(engine: Engine, *, now: datetime, cool_off_days: int) -> Finding:
     return Finding(name="approvals", said="no due request waits for one")
 
 
+def shared_login(engine: Engine) -> Finding:
+    """Say what an approval is worth where people share a login of the database."""
+    if engine.dialect.name == "sqlite":
+        return Finding(name="shared login", said="SQLite has no logins")
+    return warning(
+        "shared login",
+        "FORGE_GDPR_SHARED_LOGIN is true, so who approves is told from who adds by --actor alone:"
+        " give people logins of their own (cron/postgres-roles.sql), then unset it",
+    )
+
+
 def last_run(engine: Engine, *, now: datetime, max_age_h: float) -> Finding:
     """See when a run last did its night's work."""
     with reading(engine) as connection:

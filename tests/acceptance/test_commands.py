@@ -323,7 +323,7 @@ def test_db_upgrade_makes_a_database_and_a_key_for_its_owner(tmp_path: Path) -> 
     assert bare("db", "upgrade").returncode == 0
     key = path.with_name("new.db.subject-key")
     assert (stat.S_IMODE(key.stat().st_mode), len(key.read_text().strip())) == (0o600, 64)
-    assert bare.here("db", "current").stdout == "0004\n"
+    assert bare.here("db", "current").stdout == "0005\n"
     assert bare.here("db", "check").returncode == 0
     kept = key.read_text()
     assert bare.here("db", "upgrade").returncode == 0

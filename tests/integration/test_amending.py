@@ -113,7 +113,7 @@ def test_both_are_read_one_after_the_other_and_one_can_be_dropped(
 
 def test_an_approval_lapses(engine: Engine, sandbox: Sandbox, desk: Program) -> None:
     insert(engine, {"forge_user_id": ADA.id})
-    assert desk.here("requests", "approve", "1").returncode == 0
+    assert desk.here("requests", "approve", "1", FORGE_GDPR_SHARED_LOGIN="true").returncode == 0
     assert desk.here("requests", "amend", "1", "--user-id", "-", stdin=BEN.id).returncode == 0
     night(engine, sandbox.url, limits=Limits(max_due=1000, cool_off_days=0, approved_only=True))
     assert {ADA, BEN} <= set(sandbox.users)

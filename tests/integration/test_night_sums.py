@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from terminal import at_terminal
-from world import fetch, insert, night
+from world import SUBJECT_KEY, fetch, insert, night
 
 from forge_gdpr.database.engine import writing
+from forge_gdpr.deadlines import LegalClock
+from forge_gdpr.desk.steering import Wish, steer
 from forge_gdpr.forge.gate import Halt
 from forge_gdpr.run.nightly import Stop
 from forge_gdpr.run.opening import Limits
@@ -83,11 +85,11 @@ def test_a_signal_a_limit_and_a_second_night_add_up(engine: Engine, sandbox: San
 def test_what_others_have_and_what_waits_is_said(engine: Engine, sandbox: Sandbox) -> None:
     insert(
         engine,
-        {"forge_user_id": USERS[0], "approved_by": "ann"},
-        {"forge_user_id": USERS[1]},
-        {"forge_user_id": USERS[2]},
-        {"forge_user_id": USERS[3]},
+        *({"forge_user_id": user_id} for user_id in USERS[:4]),
     )
+    with writing(engine) as connection:
+        wish = Wish(action="approve", actor="ann", reason="checked")
+        steer(connection, [1], wish, key=SUBJECT_KEY, legal=LegalClock())
     far = "'2999-01-01 00:00:00.000000'"
     with writing(engine) as connection:
         connection.exec_driver_sql(

@@ -107,6 +107,12 @@ def test_an_objection_says_why(action: str, standing: Standing, said: str) -> No
         pytest.param("approve", Standing(status="pending", created_by="lee"), id="another's"),
         pytest.param("approve", Standing(status="pending"), id="an application's"),
         pytest.param("approve", Standing(status="pending", created_by=" "), id="nobody's"),
+        pytest.param(
+            "approve", Standing(status="pending", created_login="office"), id="another login's"
+        ),
+        pytest.param(
+            "hold", Standing(status="pending", created_login="night"), id="hold the same login's"
+        ),
         pytest.param("extend", Standing(status="pending", due_on=TODAY), id="on the last day"),
         pytest.param("extend", Standing(status="pending"), id="not seen yet"),
         pytest.param("hold", Standing(status="pending", created_by="kim"), id="hold one's own"),
@@ -118,7 +124,17 @@ def test_an_objection_says_why(action: str, standing: Standing, said: str) -> No
     ],
 )
 def test_what_nothing_speaks_against_is_done(action: str, standing: Standing) -> None:
-    assert objection(action, standing, actor="kim", today=TODAY) is None
+    assert objection(action, standing, actor="kim", today=TODAY, login="night") is None
+
+
+def test_one_login_does_not_add_and_approve() -> None:
+    standing = Standing(status="pending", created_by="lee", created_login="night")
+    said = objection("approve", standing, actor="kim", today=TODAY, login="night")
+    assert said == (
+        "was added through the database login night, as it would be approved: use another login,"
+        " or set FORGE_GDPR_SHARED_LOGIN=true if people share one"
+    )
+    assert objection("approve", standing, actor="kim", today=TODAY) is None
 
 
 def test_what_nothing_leads_back_from_is_asked_for_first() -> None:

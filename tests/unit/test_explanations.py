@@ -81,7 +81,7 @@ def sentence(*, cool_off_days: int = 0, approved_only: bool = False, **changes: 
             id="not approved",
         ),
         pytest.param(
-            {"approved_only": True, "approved_by": "lee"},
+            {"approved_only": True, "is_approved": True},
             "is due: the next 'forge-gdpr run' takes it",
             id="approved",
         ),

@@ -39,6 +39,7 @@ DECLARED = {
     "FORGE_GDPR_CANARY": (3, "0 to 1000"),
     "FORGE_GDPR_ACTOR": (None, ""),
     "FORGE_GDPR_REQUIRE_APPROVAL": (False, ""),
+    "FORGE_GDPR_SHARED_LOGIN": (False, ""),
     "FORGE_GDPR_PLAN_MAX_AGE_H": (24.0, "0 to 8760"),
     "FORGE_GDPR_TIMEZONE": ("UTC", ""),
     "FORGE_GDPR_HOLIDAYS": (None, ""),
