@@ -142,11 +142,10 @@ def prove_command(
 
 
 def _issued(request_id: int | None) -> dict[str, Any]:
-    from forge_gdpr.audit.blame import blaming_the_record
     from forge_gdpr.database.engine import reading
 
     engine = wiring.migrated_engine(wiring.settings_with())
-    with blaming_the_record(engine), reading(engine) as connection:
+    with reading(engine) as connection:
         return _certificate(connection, request_id or 0)
 
 
