@@ -240,8 +240,8 @@ class Ledger:
         Raises:
             InvalidExportError: it does not follow from the lines before.
         """
-        self._lines.add(line)
         body, previous, sealed = _parsed(line)
+        self._lines.add(line)
         if body is None:
             self._withhold(sealed)
             return ""

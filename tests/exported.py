@@ -307,6 +307,10 @@ CHANGES: Final[Mapping[str, tuple[Callable[[Export], object], str]]] = {
     "end of main cut": (lambda e: cut(e, 11, 14), "main ends at event 11: its end was cut"),
     "first of a run removed": (lambda e: e.lines.pop(14), "event 2 of run-2 follows event 0"),
     "last of a run removed": (lambda e: e.lines.pop(16), "run run-2 ends at event 2"),
+    "half a character as it is": (
+        lambda e: e.lines.append('"\ud800"\n'),
+        "it has half a character",
+    ),
     "last line removed": (lambda e: e.lines.pop(), "run run-3 ends at event 1"),
     "withheld one removed": (lambda e: e.lines.pop(2), "event 5 of main follows event 3"),
     "one inserted": (lambda e: e.lines.insert(7, e.lines[6]), "event 7 of main follows event 7"),

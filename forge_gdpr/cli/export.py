@@ -283,13 +283,18 @@ def _verdict(found: Verified) -> list[str]:
 
     signed, tail = found.checkpoint, found.tail
     limits = [
-        "It proves what was recorded and what Forge answered, not what is left on Forge's disks.",
+        "It proves what was recorded: that Forge answered so is the word of the holder of the key.",
+        "What is left on Forge's disks it does not prove.",
         "Its times are those of the controller's database.",
         "It is over the period that it names: compare that with what you asked for.",
         "It is worth as much as the public key: compare its SHA-256 by another way than it came.",
         "Not signed is who asked for the checkpoint, and when and by which version this was made.",
     ]
+    signed_at = written_time(signed.at)
     head = "the export is verified: unchanged and complete"
+    if found.manifest["query"]["until"] > signed_at:
+        head += f" up to {signed_at}, when it was signed"
+        limits.append("What was recorded after it was signed is not proven to be here.")
     if tail.events:
         head = "the export is verified AS FAR AS IT IS SIGNED, and there it is complete"
         limits.append(
@@ -301,7 +306,7 @@ def _verdict(found: Verified) -> list[str]:
     return [
         f"{head}:",
         *_told(found.manifest, tail),
-        f"  signed: {signed.origin}, {signed.size} events of main, {written_time(signed.at)}",
+        f"  signed: {signed.origin}, {signed.size} events of main, {signed_at}",
         f"  by: {found.key.name}+{found.key.id}, SHA-256 {found.key.fingerprint}",
         "What it does not prove:",
         *(f"- {limit}" for limit in limits),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -266,8 +267,11 @@ def test_prove_writes_the_certificate_of_the_newest_end(
         "audit", "certificate", "--verify", "proof.json", "--public-key", "key.pub"
     )
     assert (checked.returncode, ADA.id in proof.read_text()) == (0, False)
-    nowhere = after_a_night.here(*words[:-1], "none/proof.json")
-    assert (nowhere.returncode, nowhere.stderr.count("\n")) == (3, 1)
+    assert stat.S_IMODE(proof.stat().st_mode) == 0o600
+    for name in ("none/proof.json", "proof.json"):  # no folder; over nothing
+        nowhere = after_a_night.here(*words[:-1], name)
+        assert (nowhere.returncode, nowhere.stderr.count("\n")) == (3, 1)
+    assert not list(after_a_night.folder.glob(".certificate-*"))
     proof.unlink()
     open_only = after_a_night.here(
         "audit", "prove", "--user-id", DAN.id, "--certificate", "proof.json"
