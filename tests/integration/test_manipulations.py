@@ -104,7 +104,7 @@ def write(engine: Engine, rows: list[dict[str, Any]]) -> None:
             connection.exec_driver_sql("ALTER TABLE audit_events DISABLE TRIGGER ALL")
         else:
             for name in TRIGGERS["sqlite"]:
-                connection.exec_driver_sql(f"DROP TRIGGER {name}")
+                connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
         connection.exec_driver_sql("DELETE FROM audit_events")
         names = ", ".join(rows[0]) if rows else ""
         marker = "?" if engine.dialect.name == "sqlite" else "%s"
@@ -126,8 +126,8 @@ def without_run(record: Record, run_id: str) -> Record:
     return record
 
 
-def lied(record: Record) -> Record:
-    for body in record[runs_of(record)[0]]:
+def lied(record: Record, run: int = 0) -> Record:
+    for body in record[runs_of(record)[run]]:
         if body.get("outcome") == "erased":
             body["outcome"] = "already_absent"
     return record
@@ -168,37 +168,37 @@ def replay_old(record: Record) -> list[dict[str, Any]]:
     return rewritten(record)
 
 
-def swap_runs(record: Record) -> list[dict[str, Any]]:
-    first, second, *_ = runs_of(record)
+def swap_runs(record: Record, run: int = 0) -> list[dict[str, Any]]:
+    first, second, *_ = runs_of(record)[run:]
     record[first], record[second] = record[second], record[first]
     return rewritten(record)
 
 
-def rename_chain(record: Record) -> list[dict[str, Any]]:
-    first = runs_of(record)[0]
+def rename_chain(record: Record, run: int = 0) -> list[dict[str, Any]]:
+    first = runs_of(record)[run]
     return rewritten({("x" if chain == first else chain): b for chain, b in record.items()})
 
 
-def insert_event(record: Record) -> list[dict[str, Any]]:
-    chain = record[runs_of(record)[0]]
+def insert_event(record: Record, run: int = 0) -> list[dict[str, Any]]:
+    chain = record[runs_of(record)[run]]
     chain.insert(2, deepcopy(chain[1]))
     return rewritten(record)
 
 
-def reorder(record: Record) -> list[dict[str, Any]]:
-    chain = record[runs_of(record)[0]]
+def reorder(record: Record, run: int = 0) -> list[dict[str, Any]]:
+    chain = record[runs_of(record)[run]]
     chain[2], chain[3] = chain[3], chain[2]
     return rewritten(record)
 
 
-def open_twice(record: Record) -> list[dict[str, Any]]:
-    record = without_checkpoints(record)
-    record["main"].append(deepcopy(record["main"][0]))
+def open_twice(record: Record, run: int = 0) -> list[dict[str, Any]]:
+    openings = [body for body in record["main"] if body["event"] == "run.opened"]
+    record["main"].append(deepcopy(openings[run]))
     return rewritten(record)
 
 
-def drop_run(record: Record) -> list[dict[str, Any]]:
-    return rewritten(without_run(record, runs_of(record)[1]))
+def drop_run(record: Record, run: int = 1) -> list[dict[str, Any]]:
+    return rewritten(without_run(record, runs_of(record)[run]))
 
 
 def cut_tail(record: Record) -> list[dict[str, Any]]:
@@ -207,7 +207,7 @@ def cut_tail(record: Record) -> list[dict[str, Any]]:
     return rewritten(record)
 
 
-ALONE, KEYS, ELSEWHERE = "nothing", "the public key", "an older checkpoint"
+ALONE, KEYS, ELSEWHERE = "the record alone", "the public key", "an older checkpoint"
 
 #: What is done, by hashes that are right again; what it takes to find it; what is said.
 REWRITES: Final[dict[str, tuple[Callable[[Record], list[dict[str, Any]]], str, str]]] = {
@@ -216,7 +216,7 @@ REWRITES: Final[dict[str, tuple[Callable[[Record], list[dict[str, Any]]], str, s
     "two events reordered": (reorder, ALONE, "it was written anew"),
     "two runs swapped": (swap_runs, ALONE, "is of another run"),
     "a run's chain renamed": (rename_chain, ALONE, "belongs to no run"),
-    "a run opened twice": (open_twice, ALONE, "again"),
+    "a run opened twice": (lambda record: open_twice(without_checkpoints(record)), ALONE, "again"),
     "a run dropped": (drop_run, ALONE, "it is one over"),
     "signatures stripped": (strip_signatures, ALONE, "it has no signature"),
     "an old checkpoint replayed as the newest": (replay_old, ALONE, "it is one over"),
@@ -232,6 +232,20 @@ REWRITES: Final[dict[str, tuple[Callable[[Record], list[dict[str, Any]]], str, s
     ),
     "the last run cut off": (cut_tail, ELSEWHERE, "its end was cut off"),
     "everything deleted": (lambda _record: [], ELSEWHERE, "has only 0 events"),
+}
+
+
+#: The same, done to runs after the newest checkpoint; whether anything finds it. Where the name of
+#: a rewrite is not here, it is about checkpoints.
+IN_TAIL: Final[dict[str, tuple[Callable[[Record], list[dict[str, Any]]], bool]]] = {
+    "outcomes changed": (lambda record: rewritten(lied(record, -1)), False),
+    "an event inserted": (lambda record: insert_event(record, -1), False),
+    "two events reordered": (lambda record: reorder(record, -1), False),
+    "two runs swapped": (lambda record: swap_runs(record, -2), True),
+    "a run's chain renamed": (lambda record: rename_chain(record, -1), True),
+    "a run opened twice": (lambda record: open_twice(record, -1), True),
+    "a run dropped": (lambda record: drop_run(record, -2), False),
+    "the last run cut off": (lambda record: drop_run(record, -1), False),
 }
 
 
@@ -275,6 +289,25 @@ def test_each_rewrite_is_found_by_what_the_table_says(nights: Engine, name: str)
     assert any(said in problem for problem in by[needed].broken.values()), by[needed].broken
 
 
+def test_what_is_done_after_the_newest_checkpoint_is_found_or_not_as_the_table_says(
+    nights: Engine, sandbox: Sandbox
+) -> None:
+    for number in range(2):
+        insert(nights, *({"forge_user_id": generated_user(10 + 2 * number + n).id} for n in (0, 1)))
+        night(nights, sandbox.url)
+    whole = record_of(nights)
+    with reading(nights) as connection:
+        kept = newest(connection)
+    assert kept is not None
+    for name, (change, is_found) in IN_TAIL.items():
+        write(nights, change(deepcopy(whole)))
+        with reading(nights) as connection:
+            alone = examine(connection).broken
+            with_all = examine(connection, keys=[KEY.public], against=[kept]).broken
+        assert (bool(alone), bool(with_all)) == (is_found, is_found), name
+    assert set(IN_TAIL) < set(REWRITES)
+
+
 def test_a_checkpoint_of_another_key_or_record_does_not_fit(nights: Engine) -> None:
     with reading(nights) as connection:
         note = newest(connection) or ""
@@ -290,9 +323,13 @@ def test_a_checkpoint_of_another_key_or_record_does_not_fit(nights: Engine) -> N
 
 
 def manipulations_table() -> str:
-    lines = ["| done to the record, all hashes made right again | found by `audit verify` with |"]
-    lines += ["| --- | --- |"]
-    lines += [f"| {name} | {needed} |" for name, (_, needed, _) in REWRITES.items()]
+    head = ("done to the record, all hashes made right again", "found by `audit verify` with")
+    lines = [f"| {' | '.join(head)} | done after the newest checkpoint |", "| --- | --- | --- |"]
+    for name, (_, needed, _) in REWRITES.items():
+        after = "is about checkpoints"
+        if name in IN_TAIL:
+            after = "found with the record alone" if IN_TAIL[name][1] else "**not found**"
+        lines.append(f"| {name} | {needed} | {after} |")
     return "\n".join(lines) + "\n"
 
 
