@@ -59,7 +59,7 @@ CONFIGURATION: Final = """
 source_paths = ["forge_gdpr"]
 pytest_add_cli_args = [
     "--hypothesis-seed=0", "-p", "no:cacheprovider",
-    "--ignore=tests/unit/test_fuzzed_evidence.py",
+    "--ignore=tests/unit/test_agreement.py", "--ignore=tests/unit/test_fuzzed_evidence.py",
 ]
 pytest_add_cli_args_test_selection = ["tests/unit"]
 """
