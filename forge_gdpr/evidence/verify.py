@@ -818,8 +818,8 @@ def verify_export(
     holds = not export.unsigned or allow_unsigned_tail
     require(
         holds,
-        f"{export.unsigned} of its events are not signed: anybody who had it in hand could have"
-        " written them; --allow-unsigned-tail accepts the rest",
+        f"it holds what is not signed ({counted(export.unsigned, 'event')}): anybody who had it"
+        " could have written that; --allow-unsigned-tail accepts the rest",
     )
     return export_lines(export, beside)
 
@@ -854,12 +854,12 @@ def export_lines(export: Export, beside: dict[str, Any]) -> list[str]:
     if export.unsigned:
         first = f", in main from event {export.first_unsigned}" if export.first_unsigned else ""
         lines.append(
-            f"- Anything about the {export.unsigned} events that are NOT SIGNED{first}: anybody who"
-            " had the export could have written, changed or removed them."
+            f"- Anything about what is NOT SIGNED, {counted(export.unsigned, 'event')}{first}:"
+            " anybody who had the export could have written, changed or removed that."
         )
     if export.open_runs:
         lines.append(
-            f"- Anything about {len(export.open_runs)} runs that no signed event closes:"
+            f"- Anything about {counted(len(export.open_runs), 'run')} that no signed event closes:"
             f" {', '.join(export.open_runs[:3])}"
         )
     if "verify.py" in beside and beside["verify.py"] != digest_of(Path(__file__)).as_json():
@@ -1160,7 +1160,8 @@ def certificate_lines(
         "absence": result["absence"],
         "logs": result["logs"],
         "reason": result["reason"],
-        "told from": f"{len(document['steps'])} events, {len(document['runs'])} runs",
+        "told from": f"{counted(len(document['steps']), 'event')},"
+        f" {counted(len(document['runs']), 'run')}",
     }
     if is_page:
         head = (
@@ -1199,6 +1200,11 @@ def own_lines() -> list[str]:
     """Return by what the verifier itself can be compared."""
     own = digest_of(Path(__file__)).sha256.hexdigest()
     return [f"This verifier has the SHA-256 {own}: compare it with the release's, or read it."]
+
+
+def counted(count: int, noun: str) -> str:
+    """Return ``1 run`` or ``2 runs``."""
+    return f"1 {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def decoded(data: bytes, what: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from random import Random
@@ -352,28 +353,29 @@ def lines_changed(draw: Random) -> Folder:
     """Change lines, or their order, and make the hash of a changed event right again."""
     lines = lines_in(EXPORT)
     for _ in range(draw.choice((1, 1, 2))):
-        number, other = draw.randrange(len(lines)), draw.randrange(len(lines))
-        line = json.loads(lines[number])
-        match draw.randrange(6):
-            case 0:
-                del lines[number]
-            case 1:
-                lines.insert(other, lines[number])
-            case 2:
-                lines[number], lines[other] = lines[other], lines[number]
-            case 3:
-                lines[number] = withheld_line(line["hash"])
-            case 4:
-                lines[number] = json.dumps(changed(line, draw), sort_keys=True) + "\n"
-            case _ if "body" in line:
-                line = changed_inside([line], draw)[0]
-                line["hash"] = seal(line["previous"], line["body"])
-                lines[number] = canonical(line) + "\n"
-            case _:
-                pass
-        if not lines:
-            break
+        # What was changed before may be no line any more.
+        with suppress(ValueError, KeyError, TypeError, IndexError):
+            change_line(lines, draw)
     return told(lines, draw)
+
+
+def change_line(lines: list[str], draw: Random) -> None:
+    number, other = draw.randrange(len(lines)), draw.randrange(len(lines))
+    match draw.randrange(6):
+        case 0:
+            del lines[number]
+        case 1:
+            lines.insert(other, lines[number])
+        case 2:
+            lines[number], lines[other] = lines[other], lines[number]
+        case 3:
+            lines[number] = withheld_line(json.loads(lines[number])["hash"])
+        case 4:
+            lines[number] = canonical(changed(json.loads(lines[number]), draw)) + "\n"
+        case _:
+            line = changed_inside([json.loads(lines[number])], draw)[0]
+            line["hash"] = seal(line["previous"], line["body"])
+            lines[number] = canonical(line) + "\n"
 
 
 def tail_added(draw: Random) -> Folder:
