@@ -17,12 +17,19 @@ from forge_gdpr.desk.actions import ACTIONS, Standing, objection
 from forge_gdpr.errors import InvalidInputError, NotFoundError
 from forge_gdpr.lifecycle import FINAL, Event, Status, after
 from forge_gdpr.pseudonyms import aliases, named_by, subject_of
-from forge_gdpr.queue.admission import UNREADABLE, admit, public_reference, readmit, set_aside
+from forge_gdpr.queue.admission import (
+    UNREADABLE,
+    admit,
+    admitted_as,
+    public_reference,
+    readmit,
+    set_aside,
+)
 from forge_gdpr.queue.approvals import sealed
 from forge_gdpr.queue.cells import cell, faults, unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date, datetime
 
     from sqlalchemy import Connection, Row
@@ -64,18 +71,23 @@ class _Steered:
     is_extended: bool
     unreadable: Sequence[str]
 
-    def is_corrected(self, keys: Sequence[SubjectKey]) -> bool:
-        """Say whether the row names somebody else than was admitted; can't be read: no."""
-        return not self.unreadable and (
-            named_by(
-                keys,
-                self.subject,
-                request_id=self.id,
-                user_id=self.forge_user_id,
-                email=self.email,
-            )
-            is None
+    def is_corrected(self, keys: Sequence[SubjectKey], record: Mapping[int, Sequence[str]]) -> bool:
+        """Say whether the row names somebody else than was admitted; can't be read: no.
+
+        Args:
+            keys: every live one.
+            record: see `admitted_as`.
+        """
+        if self.unreadable:
+            return False
+        names = named_by(
+            keys,
+            self.subject,
+            request_id=self.id,
+            user_id=self.forge_user_id,
+            email=self.email,
         )
+        return names is None or self.subject not in record.get(self.id, ())[-1:]
 
 
 _STEERED: Final = select(
@@ -144,7 +156,8 @@ def steer(
         rows = _locked(connection, page, key=key, legal=legal, now=now)
         for row in rows:
             _require_possible(row, wish, legal.day_of(now), login if logins_differ else None)
-        corrected = [row.id for row in rows if row.is_corrected((*keys, key))]
+        record = {**admitted_as(connection, page), **{one.id: [one.subject] for one in seen}}
+        corrected = [row.id for row in rows if row.is_corrected((*keys, key), record)]
         readmitted = readmit(connection, corrected, key=key, legal=legal, now=now)
         entries = [
             Entry(

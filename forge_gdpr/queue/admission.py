@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,7 @@ from forge_gdpr.queue.cells import cell, whole
 from forge_gdpr.queue.claims import holds
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import date, datetime
 
     from sqlalchemy import ColumnElement, Connection, Row
@@ -131,7 +132,8 @@ def admit(
         .limit(most)
         .with_for_update(skip_locked=True)
     ).all()
-    admitted = [_admitted(row, key, legal, now) for row in rows]
+    record = admitted_as(connection, [row.id for row in rows])
+    admitted = [_after(record, _admitted(row, key, legal, now)) for row in rows]
     if admitted:
         connection.execute(_ADMIT, [_parameters(one, now) for one in admitted])
     return admitted
@@ -181,10 +183,10 @@ def set_aside(
         .limit(most)
         .with_for_update(skip_locked=True)
     ).all()
-    on_record = _on_record(connection, [row.id for row in rows])
+    record = admitted_as(connection, [row.id for row in rows])
     requests = [
         _set_aside(
-            row, _admitted(row, key, legal, now, is_new=(row.id, row.subject) not in on_record)
+            row, _admitted(row, key, legal, now, is_new=row.subject not in record.get(row.id, ()))
         )
         for row in rows
     ]
@@ -232,16 +234,13 @@ def readmit(
     rows = connection.execute(
         select(_C.id, *(cell(name) for name in _READ)).where(_C.id.in_(request_ids)).order_by(_C.id)
     ).all()
-    on_record = _on_record(connection, request_ids)
+    record = admitted_as(connection, request_ids)
     readmitted = [
         replace(
-            admitted,
-            former=row.subject
-            if (row.id, row.subject) in on_record and row.subject != admitted.subject
-            else None,
+            _after(record, _admitted(row, key, legal, now, is_new=True)),
             status=Status.PENDING if row.status == Status.RUNNING else row.status,
         )
-        for row, admitted in ((row, _admitted(row, key, legal, now, is_new=True)) for row in rows)
+        for row in rows
     ]
     for request in readmitted:
         connection.execute(
@@ -267,19 +266,29 @@ def public_reference(
     return None if any(part in reference.casefold() for part in named) else reference
 
 
-def _on_record(
+def admitted_as(
     connection: Connection, request_ids: Collection[int]
-) -> set[tuple[int | None, str | None]]:
-    """Return under which subjects requests were admitted: the others an application made up.
+) -> Mapping[int, Sequence[str]]:
+    """Return under which subjects the record has requests, the newest last.
 
-    It may have written a person into them, so they never get into the record.
+    Any other that stands in a row somebody made up, or copied there. It may hold a person in clear,
+    so it never gets into the record.
     """
     rows = connection.execute(
-        select(audit_events.c.request_id, audit_events.c.subject).where(
-            audit_events.c.request_id.in_(request_ids), audit_events.c.event == _ADMITTED
-        )
+        select(audit_events.c.request_id, audit_events.c.subject)
+        .where(audit_events.c.request_id.in_(request_ids), audit_events.c.event == _ADMITTED)
+        .order_by(audit_events.c.id)
     )
-    return {(row.request_id, row.subject) for row in rows}
+    record: defaultdict[int, list[str]] = defaultdict(list)
+    for row in rows:
+        record[row.request_id or 0].append(row.subject or "")
+    return record
+
+
+def _after(record: Mapping[int, Sequence[str]], request: Admitted) -> Admitted:
+    """Return an admission that says whom the request was about until now, as the record has it."""
+    *_, last = ("", *record.get(request.id, ()))
+    return replace(request, former=last if last not in {"", request.subject} else None)
 
 
 def _set_aside(row: Row[Any], request: Admitted) -> Admitted:

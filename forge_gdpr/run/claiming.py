@@ -13,7 +13,7 @@ from forge_gdpr.identity import Directory, IdRules, Later, Settled, Target, iden
 from forge_gdpr.lifecycle import Outcome
 from forge_gdpr.pseudonyms import Kind, named_by
 from forge_gdpr.queue import approvals, claims
-from forge_gdpr.queue.admission import readmit
+from forge_gdpr.queue.admission import admitted_as, readmit
 from forge_gdpr.run.conclusions import after_this_run
 from forge_gdpr.run.opening import admission_of
 from forge_gdpr.run.plan import states
@@ -173,7 +173,12 @@ class Claimer:
         and what nobody has approved as it is: also a name that somebody wrote into the row.
         """
         recorder, rules = self._recorder, self._recorder.rules
-        strangers = {one.id for one in claimed if self._named_by(one) is None}
+        record = admitted_as(connection, [one.id for one in claimed])
+        strangers = {
+            one.id
+            for one in claimed
+            if self._named_by(one) is None or one.subject not in record.get(one.id, ())[-1:]
+        }
         unapproved = {
             one.id
             for one in claimed

@@ -269,3 +269,20 @@ def test_a_subject_that_an_application_wrote_is_nobodys(engine: Engine, sandbox:
     first = bodies(engine, "request.admitted")[-1]
     assert (first["subject"], "former" in first) == (by_id(ADA.id), False)
     assert re.search("request.closed", everything)
+
+
+@pytest.mark.parametrize("change", ["as admitted", "as if nobody had seen it"])
+def test_who_also_writes_the_pseudonym_deceives_no_record(
+    engine: Engine, sandbox: Sandbox, change: str
+) -> None:
+    """Whoever may write the row can copy a pseudonym from the record, or take one away."""
+    insert(engine, {"forge_user_id": ADA.id})
+    night(engine, sandbox.url, limits=Limits(max_due=0, cool_off_days=0, limit=0, expected=9))
+    subject = f"'{by_id(BEN.id)}'" if change == "as admitted" else "NULL"
+    correct(engine, f"forge_user_id = '{BEN.id}', subject = {subject}")
+    night(engine, sandbox.url)
+    first, second = bodies(engine, "request.admitted")
+    assert (first["subject"], second["subject"]) == (by_id(ADA.id), by_id(BEN.id))
+    assert second["former"] == by_id(ADA.id)
+    assert answers(engine, user_id=BEN.id) == ["erased"]
+    assert answers(engine, user_id=ADA.id) == []
