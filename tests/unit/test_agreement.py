@@ -471,7 +471,7 @@ def write(export: Folder, folder: Path, draw: Random, *, kind: str) -> None:
         parts |= dict.fromkeys(draw.sample(("HOWTO.md", "verify.py"), draw.randrange(3)), "")
         parts |= dict.fromkeys(draw.choice(((), (), (), ("note.txt",), (".hidden",))), "")
     for name, text in parts.items():
-        by = "surrogatepass" if kind == "text" else "surrogateescape"
+        by = "surrogateescape" if kind == "bytes" else "surrogatepass"
         (folder / name).write_bytes(text.encode(errors=by))
 
 

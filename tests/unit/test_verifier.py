@@ -31,9 +31,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forge_gdpr.certificates import LIMITS, PROVES
+from forge_gdpr.chain import canonical, seal
 from forge_gdpr.checkpoints import SigningKey, signing_key
 from forge_gdpr.evidence import verify
 from forge_gdpr.evidence.verify import KeyFileError, PublicKey, Refusal, is_signature, read_keys
+from forge_gdpr.exports import InvalidExportError, line_of
 from forge_gdpr.reports.certificate import as_html
 
 if TYPE_CHECKING:
@@ -114,6 +116,53 @@ def test_no_other_event_passes_for_the_checkpoint(changes: Any, tmp_path: Path) 
     export = Export((*IN_MAIN[:SIGNED], {**kept, **changes}), withheld={3, 4}).told()
     with pytest.raises(Refusal, match=r"what is not signed \(1 event\)"):
         lines_about(export, tmp_path)
+
+
+def event_text(**changes: Any) -> str:
+    return canonical({**held(3, "12-01"), "chain": "main", "seq": 14, **changes})
+
+
+FORM: Final = "an event is not in canonical form"
+LACKS: Final = "an event lacks what every event has"
+#: Texts of an event after the checkpoint, each with a hash that is right.
+TEXTS: Final[dict[str, tuple[str, str]]] = {
+    "blanks": (event_text().replace(":", ": ", 1), FORM),
+    "another spelling": (event_text().replace("ada", "\\u0061da"), FORM),
+    "another order": (event_text().replace("{", '{"z":1,', 1), FORM),
+    "a list": (f"[{event_text()}]", FORM),
+    "a name that is not ASCII": (event_text(é=1), FORM),
+    "such a name inside": (event_text(steps=[{"é": 1}]), FORM),
+    "a fraction": (event_text().replace("14", "14.0"), "not a whole number"),
+    "too long": (event_text(actor="a" * 2**20), "longer than 1048576 characters"),
+    "no time": (event_text(at="2026-12-01"), LACKS),
+    "no such time": (event_text(at="2026-12-01T24:00:00.000000Z"), LACKS),
+    "a time of another day": (event_text(at="2026-02-30T03:00:00.000000Z"), LACKS),
+    "an event of a number": (event_text(event=7), LACKS),
+    "a chain of a number": (event_text(chain=7), LACKS),
+    "a number of text": (event_text(seq="14"), LACKS),
+    "the number 0": (event_text(seq=0), LACKS),
+    "truth for a number": (event_text(seq=True), LACKS),
+    "no run": (event_text(run_id=None), LACKS),
+    "a request of text": (event_text(request_id="3"), LACKS),
+    "truth for a request": (event_text(request_id=True), LACKS),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_it_refuses_the_text_of_an_event_that_can_be_read_in_two_ways(
+    name: str, tmp_path: Path
+) -> None:
+    text, message = TEXTS[name]
+    export = signed_export()
+    previous = export.main.hash(13)
+    added = line_of(body=text, previous=previous, sealed=seal(previous, text))
+    export.lines.insert(13, added)
+    with pytest.raises(Refusal, match=message):
+        lines_about(export, tmp_path, allow_unsigned_tail=True)
+    with pytest.raises(
+        InvalidExportError, match=r"holds a line that is none|an event that is none"
+    ):
+        export.verified()
 
 
 def link_to(file: Path) -> None:
