@@ -25,7 +25,7 @@ check: .venv/made
 # The rooms that decide: every line and branch of them is tested.
 PURE_ROOMS := absence actors addresses answers certificates chain checkpoints deadlines desk/actions desk/explanations exports \
 	desk/returns forecast guards identifiers identity lifecycle merkle options outcomes \
-	pseudonyms retention retries \
+	pseudonyms references retention retries \
 	run/canary run/conclusions runids spreadsheet strictjson watch/findings
 comma := ,
 space := $(subst ,, )

@@ -97,6 +97,8 @@ BEGIN
     END LOOP;
     ALTER FUNCTION audit_events_refuse() OWNER TO forge_gdpr_owner;
     REVOKE ALL ON FUNCTION audit_events_refuse() FROM PUBLIC;  -- triggers call it all the same
+    ALTER FUNCTION deletion_requests_trim() OWNER TO forge_gdpr_owner;
+    REVOKE ALL ON FUNCTION deletion_requests_trim() FROM PUBLIC;
 
     -- Every command looks first whether the schema is its own.
     GRANT SELECT ON forge_gdpr_version
@@ -110,6 +112,7 @@ BEGIN
     GRANT UPDATE (
         forge_user_id,  -- found by e-mail, or amended
         email,  -- forgotten when the request is closed, or amended
+        public_reference,  -- what stands for the reference
         due_on, alarm_on, extended_at, status, status_reason, subject, approved_by, approval,
         attempts, next_attempt_at, claimed_by, claim_expires_at, fence, closed_at, updated_at
     ) ON deletion_requests TO forge_gdpr_worker;
@@ -135,12 +138,13 @@ BEGIN
     ) ON deletion_requests TO forge_gdpr_submitter;
 
     -- The auditor reads the record, which names nobody, and of the requests all but the person.
-    -- Also the reference is missing: some askers write an e-mail into it.
+    -- Also the reference is missing: some askers write an e-mail into it. What stands for it is
+    -- not.
     GRANT SELECT ON audit_events, runs, deletion_outcomes TO forge_gdpr_auditor;
     GRANT SELECT (
         id, regime, received_at, not_before, due_on, status, status_reason, subject, attempts,
         next_attempt_at, claimed_by, claim_expires_at, fence, closed_at, created_at, updated_at,
-        alarm_on, extended_at, created_by, approved_by, approval, created_login
+        alarm_on, extended_at, created_by, approved_by, approval, created_login, public_reference
     ) ON deletion_requests TO forge_gdpr_auditor;
 END
 $$;

@@ -135,3 +135,37 @@ class Reason(StrEnum):
     LOGS_NOT_ERASED = "logs_not_erased"  #: the account is there, and untouched
     ADDRESS_MOVED = "address_moved"  #: the user who was found by e-mail has another one by now
     SENTINEL = "sentinel"  #: the user that shows that the account is ours is never deleted
+
+
+#: What operators give as a reason, of all their actions.
+BY_HAND: Final = frozenset(
+    {
+        "archiving",
+        "authority",
+        "ccpa_exception",
+        "checked",
+        "complexity",
+        "dispute",
+        "duplicate",
+        "expression",
+        "hold_over",
+        "identity_check",
+        "legal_claims",
+        "legal_obligation",
+        "mended",
+        "mistake",
+        "not_identified",
+        "number",
+        "public_health",
+        "unfounded",
+        "withdrawn",
+    }
+)
+#: What stands for a word of an application that is none of ours: it may name a person.
+OTHER: Final = "other"
+_REASONS: Final = frozenset({*Outcome, *Reason, CRASHED, *BY_HAND})
+
+
+def coded(reason: str | None) -> str | None:
+    """Return a ``status_reason`` as it may be shown and recorded: a code, never free text."""
+    return reason if reason is None or reason in _REASONS else OTHER

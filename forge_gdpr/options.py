@@ -100,6 +100,13 @@ USER_ID_PATTERN: Final = Option(
     help="What a Forge user id looks like, as a regular expression of Python; the whole id must"
     " match, else it is never sent.",
 )
+REFERENCE_PATTERN: Final = Option(
+    name="reference_pattern",
+    default="(?:[A-Za-z]{1,10}[-_#/])?[A-Z]{0,10}#?[0-9]{1,8}(?:[-/._][0-9]{1,8}(?:T[0-9]{6}Z)?)?",
+    help="What a ticket number looks like, as a regular expression of Python. A reference that does"
+    " not match it as a whole, or has something in common with the person, is neither shown nor"
+    " recorded: its keyed hash stands for it.",
+)
 SIGNING_KEY: Final = Option(
     name="signing_key",
     secret=True,

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     EMAIL = "email"
     REQUEST = "request"  #: a request that names nobody; hashed is its own number
     ACCOUNT = "account"  #: what an API key reaches at a base URL
+    REFERENCE = "reference"  #: an asker's, which may name the person
     STATE = "state"  #: all of a request that a plan depends on
 
 

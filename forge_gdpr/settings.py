@@ -52,6 +52,8 @@ _LONGEST_SECRET_BYTES: Final = 2**20
 #: like FORGE_GPDR_RATE. FORGE_GRPC_URL is another program's.
 _LIKE_OURS: Final = 0.85
 _LONGEST_SHOWN: Final = 40
+_PATTERNS: Final = (options.USER_ID_PATTERN.name, options.REFERENCE_PATTERN.name)
+_LONGEST_PATTERN: Final = 1000
 
 
 class Source(StrEnum):
@@ -132,6 +134,7 @@ class Settings(BaseSettings):
     sentinel_user_id: str | None = _declared(options.SENTINEL_USER_ID)
     list_ignores: str | None = _declared(options.LIST_IGNORES)
     user_id_pattern: str = _declared(options.USER_ID_PATTERN)
+    reference_pattern: str = _declared(options.REFERENCE_PATTERN)
     signing_key: SecretStr | None = _secret(options.SIGNING_KEY)
     public_key_file: Path | None = _declared(options.PUBLIC_KEY_FILE)
     checkpoint_file: Path | None = _declared(options.CHECKPOINT_FILE)
@@ -216,7 +219,7 @@ class Settings(BaseSettings):
     @classmethod
     def _text_is_plain(cls, value: object, info: ValidationInfo) -> object:
         """Drop white space around a value, as Windows line ends leave it; refuse what is odd."""
-        if not isinstance(value, str) or info.field_name == options.USER_ID_PATTERN.name:
+        if not isinstance(value, str) or info.field_name in _PATTERNS:
             return value
         text = value.strip()
         if not text:
@@ -245,9 +248,11 @@ class Settings(BaseSettings):
     def _proxy_is_one(cls, value: SecretStr | None) -> SecretStr | None:
         return None if value is None else SecretStr(addresses.proxy(value.get_secret_value()))
 
-    @field_validator("user_id_pattern")
+    @field_validator(*_PATTERNS)
     @classmethod
-    def _user_id_pattern_is_one(cls, value: str) -> str:
+    def _pattern_is_one(cls, value: str) -> str:
+        if len(value) > _LONGEST_PATTERN:
+            raise ValueError(f"is longer than {_LONGEST_PATTERN} characters: shorten it")
         if value != value.strip() or not value.isprintable() or value[:1] in {"'", '"'}:
             raise ValueError("has quotation marks, blanks or a line end around it: remove them")
         try:

@@ -48,7 +48,7 @@ def make_claimed(**changes: Any) -> Claimed:
         due_on=date(2026, 4, 1),
         forge_user_id=USER_ID,
         email=EMAIL,
-        reference="TICKET-1",
+        public_reference="TICKET-1",
     )
     return replace(claimed, **changes)
 

@@ -73,6 +73,14 @@ def amend_command(
         reason=reason,
     )
     with writing(engine) as connection:
-        amend(connection, request_id, amendment, keys=keys, legal=legal, pattern=pattern)
+        amend(
+            connection,
+            request_id,
+            amendment,
+            keys=keys,
+            legal=legal,
+            pattern=pattern,
+            references=wiring.references(settings),
+        )
     wipe(engine, rewrite=bool(email or no_email))
     click.echo(f"request {request_id} amended")

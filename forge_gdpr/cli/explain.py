@@ -8,7 +8,7 @@ import click
 
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.parameters import REQUEST_ID, ending, typed
-from forge_gdpr.errors import ExitCode, NotFoundError
+from forge_gdpr.errors import ConfigurationError, ExitCode, NotFoundError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -76,5 +76,15 @@ def _found(
     from forge_gdpr.desk.finding import of_person, of_reference
 
     if reference is not None:
-        return of_reference(connection, reference)
+        return of_reference(connection, reference, withheld=_hashes(settings, reference))
     return of_person(connection, wiring.subject_keys(settings), user_id=user_id, email=email)
+
+
+def _hashes(settings: Settings, reference: str) -> list[str]:
+    """Return what may stand for a reference, as far as this login has the keys."""
+    from forge_gdpr.references import hashes
+
+    try:
+        return hashes(wiring.subject_keys(settings).keys, reference)
+    except ConfigurationError:
+        return []

@@ -54,7 +54,7 @@ def add_command(
     new = NewRequest(
         user_id=typed(user_id, "user id"),
         email=typed(email, "e-mail"),
-        reference=reference,
+        reference=None if reference is None else reference.strip(),
         regime=regime,
         received_at=None if received_at is None else received_at.replace(tzinfo=UTC),
         created_by=wiring.actor(settings, actor),

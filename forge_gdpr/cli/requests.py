@@ -73,7 +73,8 @@ def list_requests(
     from forge_gdpr.queue import listing
 
     chosen = wanted_of(**wanted)
-    engine = wiring.migrated_engine(wiring.settings_with())
+    settings = wiring.settings_with()
+    engine = wiring.migrated_engine(settings)
     with (
         paged(wanted=pager and output != "csv") as echo,
         reading(engine) as connection,
@@ -84,6 +85,7 @@ def list_requests(
                 most=limit + 1 if limit else None,
                 by=listing.SortedBy(sort),
                 backwards=reverse,
+                references=wiring.references(settings),
             )
         ) as found,
     ):
@@ -141,9 +143,10 @@ def show(request_id: int, output: str) -> None:
     from forge_gdpr.database.engine import reading
     from forge_gdpr.desk.finding import shown
 
-    engine = wiring.migrated_engine(wiring.settings_with())
+    settings = wiring.settings_with()
+    engine = wiring.migrated_engine(settings)
     with reading(engine) as connection:
-        one = shown(connection, request_id)
+        one = shown(connection, request_id, references=wiring.references(settings))
         events = list(history.events(connection, request_id=request_id))
     if output == "json":
         bodies: list[Any] = [json.loads(event.body) for event in events]

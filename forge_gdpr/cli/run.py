@@ -229,6 +229,7 @@ def _run(
         account=wiring.account(settings),
         settings_digest=settings.digest(),
         signing_key=wiring.signing_key(settings),
+        references=wiring.references(settings),
         copies=wiring.copies(settings),
     )
     gate = wiring.gate_for(settings)

@@ -94,7 +94,7 @@ def _command(name: str) -> click.Command:
         if by_filter and not yes and not somebody_is_there():
             raise click.UsageError("without a terminal, filters need --yes; see --dry-run first")
         asks = by_filter or action.is_final
-        if asks and not _confirmed(engine, name, ids, reason=reason, yes=yes):
+        if asks and not _confirmed(engine, settings, name, ids, reason=reason, yes=yes):
             return
         wish = Wish(action=name, actor=wiring.actor(settings, actor), reason=reason, ticket=ticket)
         _steer(engine, settings, ids, wish)
@@ -118,15 +118,21 @@ def _chosen(engine: Engine, request_ids: tuple[int, ...], wanted: dict[str, Any]
         return listing.ids(connection, chosen)
 
 
-def _confirmed(engine: Engine, name: str, ids: Sequence[int], *, reason: str, yes: bool) -> bool:
+def _confirmed(
+    engine: Engine, settings: Settings, name: str, ids: Sequence[int], *, reason: str, yes: bool
+) -> bool:
     """Ask somebody at the terminal; they see which requests these are and when each is due."""
     if yes or not somebody_is_there():
         return True
     from forge_gdpr.database.engine import reading
     from forge_gdpr.queue import listing
 
+    rules = wiring.references(settings)
     with reading(engine) as connection:
-        named = [(request_id, listing.one(connection, request_id)) for request_id in ids[:_NAMED]]
+        named = [
+            (request_id, listing.one(connection, request_id, references=rules))
+            for request_id in ids[:_NAMED]
+        ]
     more = [f"and {len(ids) - _NAMED} more"] if len(ids) > _NAMED else []
     requests = "1 request" if len(ids) == 1 else f"{len(ids)} requests"
     for_good = " for good" if ACTIONS[name].is_final else ""
@@ -180,6 +186,7 @@ def _steer(engine: Engine, settings: Settings, ids: list[int], wish: Wish) -> No
             legal=legal,
             keys=ring.keys,
             logins_differ=not settings.shared_login,
+            references=wiring.references(settings),
         )
     if ACTIONS[wish.action].is_final:
         wipe(engine, rewrite=True)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from forge_gdpr.forge.gate import Gate
     from forge_gdpr.identity import IdRules
     from forge_gdpr.pseudonyms import SubjectKey
+    from forge_gdpr.references import ReferenceRules
     from forge_gdpr.settings import Settings
 
 
@@ -188,6 +189,16 @@ def id_rules(settings: Settings) -> IdRules:
         if fault is not None:
             raise ConfigurationError(f"FORGE_GDPR_SENTINEL_USER_ID is wrong: {fault}")
     return rules
+
+
+def references(settings: Settings) -> ReferenceRules:
+    """Return which references may be shown and recorded."""
+    from forge_gdpr.references import ReferenceRules
+
+    return ReferenceRules(
+        pattern=re.compile(settings.reference_pattern),
+        user_ids=re.compile(settings.user_id_pattern),
+    )
 
 
 def account(settings: Settings) -> Account:

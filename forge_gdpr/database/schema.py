@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: Raised together with the newest script in migrations/; a test compares the two. It is written
 #: here so that every command can check the schema without importing Alembic (586 ms).
-REVISION: Final = "0005"
+REVISION: Final = "0006"
 
 #: Ours alone: another program in the same database may have its own `alembic_version`.
 VERSION_TABLE: Final = "forge_gdpr_version"

@@ -112,6 +112,8 @@ class DeletionRequestColumns(TypedColumns):
     approval: Named[str | None] = Column(Subject)  #: sealed: for whom it was given, and by whom
     #: PostgreSQL's own word, which no INSERT names; null on SQLite, and in what is older.
     created_login: Named[str | None] = Column(Actor)
+    #: What stands for the reference since it was admitted: itself, or its keyed hash.
+    public_reference: Named[str | None] = Column(Reference)
 
 
 deletion_requests: Final = Table(

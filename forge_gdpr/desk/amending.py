@@ -19,6 +19,7 @@ from forge_gdpr.pseudonyms import Kind, named_by
 from forge_gdpr.queue.admission import UNREADABLE, admit, readmit, set_aside
 from forge_gdpr.queue.cells import NEEDED, cell, faults
 from forge_gdpr.queue.checks import NewRequest, check
+from forge_gdpr.references import TICKETS
 
 if TYPE_CHECKING:
     import re
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from forge_gdpr.deadlines import LegalClock
     from forge_gdpr.pseudonyms import Keyring
     from forge_gdpr.queue.admission import Admitted
+    from forge_gdpr.references import ReferenceRules
 
 _C = deletion_requests.c
 _IDENTIFIERS: Final = ("forge_user_id", "email")
@@ -60,6 +62,7 @@ def amend(
     keys: Keyring,
     legal: LegalClock,
     pattern: re.Pattern[str],
+    references: ReferenceRules = TICKETS,
 ) -> None:
     """Correct whom an open request is about; its status and its legal date stay.
 
@@ -70,6 +73,7 @@ def amend(
         keys: that are live.
         legal: for the dates of a request that nobody has seen yet.
         pattern: what a user id looks like.
+        references: which ones may be shown.
 
     Raises:
         NotFoundError: there is no such request.
@@ -82,7 +86,13 @@ def amend(
         request
         for take in (set_aside, admit)
         for request in take(
-            connection, key=key, legal=legal, now=now, most=1, among=_C.id == request_id
+            connection,
+            key=key,
+            legal=legal,
+            now=now,
+            most=1,
+            among=_C.id == request_id,
+            references=references,
         )
     ]
     # On record before it is amended, so that the record has whom it named until then.
@@ -93,7 +103,7 @@ def amend(
     names = _names_after(row, amendment, keys)
     _require_possible(row, names, amendment, now=now, pattern=pattern)
     connection.execute(update(deletion_requests).where(_C.id == row.id).values(names))
-    readmitted = readmit(connection, [row.id], key=key, legal=legal, now=now)
+    readmitted = readmit(connection, [row.id], key=key, legal=legal, now=now, references=references)
     why = {"reason": amendment.reason}
     append_main(connection, [_admission(one, amendment, why) for one in readmitted], at=now)
 

@@ -18,23 +18,25 @@ from forge_gdpr.database.tables import audit_events, deletion_requests
 from forge_gdpr.desk.explanations import Facts
 from forge_gdpr.errors import NotFoundError
 from forge_gdpr.identifiers import FORGE_ID, canonical_user_id, email_spellings
-from forge_gdpr.lifecycle import Status
+from forge_gdpr.lifecycle import Status, coded
 from forge_gdpr.outcomes import fate_of
 from forge_gdpr.pseudonyms import Kind
 from forge_gdpr.queue import listing
-from forge_gdpr.queue.admission import UNREADABLE
 from forge_gdpr.queue.approvals import approved
 from forge_gdpr.queue.cells import cell, faults, unreadable
 from forge_gdpr.queue.holds import of_same_person
 from forge_gdpr.queue.listing import Listed
+from forge_gdpr.references import TICKETS
+from forge_gdpr.runids import is_run_id
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Connection
 
     from forge_gdpr.outcomes import Fate
     from forge_gdpr.pseudonyms import Keyring
+    from forge_gdpr.references import ReferenceRules
 
 _C = deletion_requests.c
 _E = audit_events.c
@@ -137,19 +139,32 @@ def _people(connection: Connection, request_ids: Collection[int]) -> Mapping[int
     return people
 
 
-def of_reference(connection: Connection, reference: str) -> list[int]:
+def of_reference(
+    connection: Connection, reference: str, *, withheld: Sequence[str] = ()
+) -> list[int]:
     """Return the ids of the requests with this reference: in the queue, else in the record.
 
     More than one only if they were removed and the reference was used again. The record is read
     from end to end for it.
+
+    Args:
+        connection: in a transaction.
+        reference: as the asker wrote it.
+        withheld: what stands for it where it is withheld.
     """
-    queued = connection.execute(select(_C.id).where(_C.reference == reference)).scalars().all()
-    if queued:
-        return list(queued)
-    said = canonical({"reference": reference}).strip("{}")
+    forms = [reference.strip(), *withheld]
+    queued = connection.execute(
+        select(_C.id).where(or_(_C.reference == forms[0], _C.public_reference.in_(forms)))
+    )
+    ids = list(queued.scalars())
+    if ids:
+        return ids
+    words = [canonical({"reference": form}).strip("{}") for form in forms]
     told = connection.execute(
         select(_E.request_id)
-        .where(_E.event.in_(ENDS), _E.body.contains(said, autoescape=True))
+        .where(
+            _E.event.in_(ENDS), or_(*(_E.body.contains(said, autoescape=True) for said in words))
+        )
         .distinct()
     ).scalars()
     return sorted(one for one in told if one is not None)
@@ -176,12 +191,12 @@ def facts_of(connection: Connection, request_id: int) -> Facts:
         )
     return Facts(
         id=row.id,
-        status=UNREADABLE if row.status is None else row.status,
-        reason=row.status_reason,
+        status=listing.shown_status(row.status),
+        reason=coded(row.status_reason),
         received_at=row.received_at,
         not_before=row.not_before,
         next_attempt_at=row.next_attempt_at,
-        claimed_by=row.claimed_by,
+        claimed_by=row.claimed_by if is_run_id(row.claimed_by or "") else None,
         is_approved=row.is_approved,
         closed_at=row.closed_at,
         fate=_fate(connection, request_id) if row.status == Status.DONE else None,
@@ -192,7 +207,9 @@ def facts_of(connection: Connection, request_id: int) -> Facts:
     )
 
 
-def shown(connection: Connection, request_id: int) -> dict[str, Any]:
+def shown(
+    connection: Connection, request_id: int, *, references: ReferenceRules = TICKETS
+) -> dict[str, Any]:
     """Return a request for people and machines; of a removed one what the record says.
 
     Of one that is done also what became of it, in words.
@@ -200,7 +217,7 @@ def shown(connection: Connection, request_id: int) -> dict[str, Any]:
     Raises:
         NotFoundError: there is none with this id.
     """
-    queued = listing.one(connection, request_id)
+    queued = listing.one(connection, request_id, references=references)
     if queued is not None:
         request = queued.as_json()
     else:

@@ -22,7 +22,6 @@ from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.database.traces import wipe
 from forge_gdpr.errors import DatabaseError
 from forge_gdpr.lifecycle import FINAL
-from forge_gdpr.queue.admission import public_reference
 from forge_gdpr.queue.cells import cell
 
 if TYPE_CHECKING:
@@ -33,8 +32,8 @@ if TYPE_CHECKING:
     from forge_gdpr.retention import Cutoffs, Periods
 
 _C = deletion_requests.c
-#: What may name the person.
-_NAMES: Final = ("forge_user_id", "email", "reference")
+#: What names the person.
+_NAMES: Final = ("forge_user_id", "email")
 
 #: Rows in one transaction; far below SQLite's limit of parameters.
 _PAGE: Final = 1000
@@ -50,7 +49,7 @@ class Forgotten:
 
     user_ids: int = 0
     emails: int = 0  #: an application wrote one into a closed request
-    references: int = 0  #: that name the person
+    references: int = 0  #: that may name the person
     dated: int = 0  #: an application closed them without saying when: their periods begin now
     removed: int = 0  #: the whole row
 
@@ -179,8 +178,9 @@ def _judged(connection: Connection, ids: list[int], cutoffs: Cutoffs, *, locking
     query = (
         select(
             _C.id,
-            *(cell(name) for name in _NAMES),
             *(_flag(_C[name].is_not(None)).label(f"has_{name}") for name in _NAMES),
+            _flag(_is_withheld()).label("withheld"),
+            *(cell(name) for name in ("reference", "public_reference")),
             _flag(not_(_is_dated(cutoffs))).label("undated"),
             _flag(_is_old(cutoffs.ids_before, cutoffs)).label("forgets"),
             _flag(_is_old(cutoffs.requests_before, cutoffs)).label("goes"),
@@ -193,35 +193,39 @@ def _judged(connection: Connection, ids: list[int], cutoffs: Cutoffs, *, locking
     return _Page(
         user_ids=[row.id for row in forgetting if row.has_forge_user_id],
         emails=[row.id for row in rows if row.has_email and not row.goes],
-        references=_naming(connection, forgetting),
+        references=_withheld(connection, forgetting),
         dated=[row.id for row in rows if row.undated],
         removed=[row.id for row in rows if row.goes],
     )
 
 
-def _naming(connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[int]:
-    """Return those whose reference holds the id or a part of the address.
+def _withheld(connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[int]:
+    """Return those whose reference is shown nowhere.
 
-    The address is forgotten by now; where it mattered, the record withholds the reference.
+    Of what was closed before such things were decided the record tells.
     """
-    with_reference = {row.id for row in rows if row.has_reference}
-    told = ends(connection, with_reference)
-    withheld = {request_id for request_id, body in told.items() if body.get("reference") is None}
+    undecided = [row.id for row in rows if row.withheld and row.public_reference is None]
+    told = ends(connection, undecided)
     return [
         row.id
         for row in rows
-        if row.id in with_reference
-        and (
-            row.id in withheld
-            or public_reference(row.reference, user_id=row.forge_user_id, email=row.email) is None
-        )
+        if row.withheld
+        and (row.reference is None or told.get(row.id, {}).get("reference") != row.reference)
     ]
+
+
+def _is_withheld() -> ColumnElement[bool]:
+    """Whether there is a reference that is shown nowhere; never null.
+
+    Also one that nobody decided about: its request was closed before anybody could.
+    """
+    return and_(_C.reference.is_not(None), func.coalesce(_C.public_reference, "") != _C.reference)
 
 
 def _has_something_to_lose(cutoffs: Cutoffs) -> ColumnElement[bool]:
     # Out of the index's sight: through it SQLite would read and sort all closed rows a page.
     status = func.coalesce(_C.status, "")
-    names = or_(_C.forge_user_id.is_not(None), _C.reference.contains("@"))
+    names = or_(_C.forge_user_id.is_not(None), _is_withheld())
     return and_(
         status.in_(FINAL),
         or_(

@@ -21,12 +21,14 @@ from forge_gdpr.queue.admission import (
     UNREADABLE,
     admit,
     admitted_as,
-    public_reference,
+    decide_references,
     readmit,
     set_aside,
+    shown_regime,
 )
 from forge_gdpr.queue.approvals import sealed
 from forge_gdpr.queue.cells import cell, faults, unreadable
+from forge_gdpr.references import TICKETS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from forge_gdpr.chain import Json
     from forge_gdpr.deadlines import LegalClock
     from forge_gdpr.pseudonyms import SubjectKey
+    from forge_gdpr.references import ReferenceRules
 
 _C = deletion_requests.c
 _PAGE: Final = 500
@@ -59,7 +62,7 @@ class _Steered:
     id: int
     forge_user_id: str | None = field(repr=False)
     email: str | None = field(repr=False)
-    reference: str | None = field(repr=False)
+    public_reference: str | None
     regime: str
     received_at: datetime
     due_on: date
@@ -97,7 +100,7 @@ _STEERED: Final = select(
         for name in (
             "forge_user_id",
             "email",
-            "reference",
+            "public_reference",
             "regime",
             "received_at",
             "created_at",
@@ -123,6 +126,7 @@ def steer(
     legal: LegalClock,
     keys: Sequence[SubjectKey] = (),
     logins_differ: bool = False,
+    references: ReferenceRules = TICKETS,
 ) -> None:
     """Do it to all of these requests, each on record, or to none of them.
 
@@ -138,6 +142,7 @@ def steer(
         keys: the other ones that are live.
         logins_differ: whether who approves a request must have another login of the database than
             who added it; SQLite has none.
+        references: which ones may be shown.
 
     Raises:
         NotFoundError: one does not exist.
@@ -150,15 +155,26 @@ def steer(
             request
             for take in (set_aside, admit)
             for request in take(
-                connection, key=key, legal=legal, now=now, most=len(page), among=_C.id.in_(page)
+                connection,
+                key=key,
+                legal=legal,
+                now=now,
+                most=len(page),
+                among=_C.id.in_(page),
+                references=references,
             )
         ]
+        decide_references(
+            connection, key=key, references=references, most=len(page), among=_C.id.in_(page)
+        )
         rows = _locked(connection, page, key=key, legal=legal, now=now)
         for row in rows:
             _require_possible(row, wish, legal.day_of(now), login if logins_differ else None)
         record = {**admitted_as(connection, page), **{one.id: [one.subject] for one in seen}}
         corrected = [row.id for row in rows if row.is_corrected((*keys, key), record)]
-        readmitted = readmit(connection, corrected, key=key, legal=legal, now=now)
+        readmitted = readmit(
+            connection, corrected, key=key, legal=legal, now=now, references=references
+        )
         entries = [
             Entry(
                 event=EventName.REQUEST_ADMITTED,
@@ -169,10 +185,13 @@ def steer(
             )
             for one in (*seen, *readmitted)
         ]
-        subjects = {one.id: one.subject for one in readmitted}
+        anew = {one.id: one for one in readmitted}
         for found in rows:
-            row = replace(found, subject=subjects.get(found.id, found.subject))
-            entries.append(_entry(row, wish, key, legal, now, login))
+            row = found
+            if found.id in anew:
+                one = anew[found.id]
+                row = replace(found, subject=one.subject, public_reference=one.public_reference)
+            entries.append(_entry(row, wish, key, legal, now, references, login))
             connection.execute(
                 update(deletion_requests)
                 .where(_C.id == row.id)
@@ -223,7 +242,7 @@ def _filled(row: Row[Any], key: SubjectKey, legal: LegalClock, now: datetime) ->
         id=row.id,
         forge_user_id=user_id,
         email=email,
-        reference=row.reference,
+        public_reference=row.public_reference,
         regime=regime,
         received_at=received_at,
         due_on=row.due_on or legal.due_on(regime, received_at),
@@ -268,6 +287,7 @@ def _entry(
     key: SubjectKey,
     legal: LegalClock,
     now: datetime,
+    references: ReferenceRules,
     login: str | None,
 ) -> Entry:
     status = _status_after(row, wish)
@@ -282,7 +302,7 @@ def _entry(
         due_on = legal.extended_to(row.regime, row.received_at)
     details["due_on"] = due_on.isoformat()
     if status in FINAL:
-        details |= _closing(row, key) | {"closed_on": legal.day_of(now).isoformat()}
+        details |= _closing(row, key, references) | {"closed_on": legal.day_of(now).isoformat()}
     return Entry(
         event=ACTIONS[wish.action].recorded,
         request_id=row.id,
@@ -292,12 +312,12 @@ def _entry(
     )
 
 
-def _closing(row: _Steered, key: SubjectKey) -> dict[str, Json]:
+def _closing(row: _Steered, key: SubjectKey, references: ReferenceRules) -> dict[str, Json]:
     """Return what the record says of a request that is closed; reports are made from it."""
     user_id, email = row.forge_user_id, row.email
     said: dict[str, Json] = {
-        "reference": public_reference(row.reference, user_id=user_id, email=email),
-        "regime": row.regime,
+        "reference": references.kept(row.public_reference),
+        "regime": shown_regime(row.regime),
         "received_at": written_time(row.received_at),
         "attempts": row.attempts,
     }

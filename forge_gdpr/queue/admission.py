@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -11,10 +10,12 @@ from sqlalchemy import and_, bindparam, not_, or_, select, true, update
 
 from forge_gdpr.chain import written_time
 from forge_gdpr.database.tables import audit_events, deletion_requests
-from forge_gdpr.lifecycle import FINAL, Reason, Status
+from forge_gdpr.deadlines import Regime
+from forge_gdpr.lifecycle import FINAL, OTHER, Reason, Status, coded
 from forge_gdpr.pseudonyms import aliases, subject_of
 from forge_gdpr.queue.cells import cell, whole
 from forge_gdpr.queue.claims import holds
+from forge_gdpr.references import TICKETS, is_hash
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from forge_gdpr.chain import Json
     from forge_gdpr.deadlines import LegalClock
     from forge_gdpr.pseudonyms import SubjectKey
+    from forge_gdpr.references import ReferenceRules
 
 _C = deletion_requests.c
 #: What stands on record for a regime that can't be read: the law's earliest date counts.
@@ -33,6 +35,7 @@ _READ: Final = (
     "forge_user_id",
     "email",
     "reference",
+    "public_reference",
     "regime",
     "received_at",
     "created_at",
@@ -42,12 +45,11 @@ _READ: Final = (
     "subject",
 )
 #: What a run fills in where nothing stands.
-_FILLED_IN: Final = ("subject", "due_on", "alarm_on")
+_FILLED_IN: Final = ("subject", "due_on", "alarm_on", "public_reference")
+_REGIMES: Final = frozenset(regime.value for regime in Regime)
 
 #: The event's name; its enum is in a room beside this one.
 _ADMITTED: Final = "request.admitted"
-#: A part of an id or of an address that is long enough to tell who is meant.
-_TELLING: Final = re.compile(r"\w{6,}")
 
 _ADMIT: Final = (
     update(deletion_requests)
@@ -56,6 +58,7 @@ _ADMIT: Final = (
         subject=bindparam("subject"),
         due_on=bindparam("due_on"),
         alarm_on=bindparam("alarm_on"),
+        public_reference=bindparam("public_reference"),
         status=bindparam("status"),
         status_reason=bindparam("status_reason"),
         updated_at=bindparam("updated_at"),
@@ -70,7 +73,7 @@ class Admitted:
     id: int
     subject: str
     also: list[str]  #: the person's other pseudonyms
-    reference: str | None
+    public_reference: str | None
     regime: str
     received_at: datetime
     due_on: date
@@ -83,8 +86,8 @@ class Admitted:
     def facts(self) -> dict[str, Json]:
         """What the record says of an admission."""
         said: dict[str, Json] = {
-            "reference": self.reference,
-            "regime": self.regime,
+            "reference": self.public_reference,
+            "regime": shown_regime(self.regime),
             "received_at": written_time(self.received_at),
             "due_on": self.due_on.isoformat(),
             "status": self.status,
@@ -94,7 +97,7 @@ class Admitted:
         if self.former is not None:
             said["former"] = self.former
         if self.status_reason is not None:
-            said["reason"] = self.status_reason
+            said["reason"] = coded(self.status_reason)
         return said
 
 
@@ -106,6 +109,7 @@ def admit(
     now: datetime,
     most: int,
     among: ColumnElement[bool] | None = None,
+    references: ReferenceRules = TICKETS,
 ) -> list[Admitted]:
     """Admit up to ``most`` requests that nobody has seen, and return them; none: all are.
 
@@ -119,6 +123,7 @@ def admit(
         now: the database's clock.
         most: at most so many.
         among: only those; None: all.
+        references: which ones may be shown.
     """
     rows = connection.execute(
         select(_C.id, *(cell(name) for name in _READ))
@@ -133,7 +138,7 @@ def admit(
         .with_for_update(skip_locked=True)
     ).all()
     record = admitted_as(connection, [row.id for row in rows])
-    admitted = [_after(record, _admitted(row, key, legal, now)) for row in rows]
+    admitted = [_after(record, _admitted(row, key, legal, now, references)) for row in rows]
     if admitted:
         connection.execute(_ADMIT, [_parameters(one, now) for one in admitted])
     return admitted
@@ -147,6 +152,7 @@ def set_aside(
     now: datetime,
     most: int,
     among: ColumnElement[bool] | None = None,
+    references: ReferenceRules = TICKETS,
 ) -> list[Admitted]:
     """Send up to ``most`` requests to review that no run can read, and return them.
 
@@ -161,6 +167,7 @@ def set_aside(
         now: the database's clock.
         most: at most so many.
         among: only those; None: all.
+        references: which ones may be shown.
     """
     is_claimed = and_(_C.status == Status.RUNNING, _C.subject.is_not(None), holds(now))
     rests = and_(_C.status.in_((Status.REVIEW, Status.HELD)), _C.subject.is_not(None))
@@ -186,7 +193,15 @@ def set_aside(
     record = admitted_as(connection, [row.id for row in rows])
     requests = [
         _set_aside(
-            row, _admitted(row, key, legal, now, is_new=row.subject not in record.get(row.id, ()))
+            row,
+            _admitted(
+                row,
+                key,
+                legal,
+                now,
+                references,
+                is_new=row.subject not in record.get(row.id, ()),
+            ),
         )
         for row in rows
     ]
@@ -196,6 +211,8 @@ def set_aside(
             for name in _FILLED_IN
             if row._mapping[f"lacks_{name}"]  # noqa: SLF001  # SQLAlchemy's public name for it
         }
+        if row.public_reference is not None:  # and can be read
+            filled_in["public_reference"] = request.public_reference
         connection.execute(
             update(deletion_requests)
             .where(_C.id == row.id)
@@ -216,11 +233,13 @@ def readmit(
     key: SubjectKey,
     legal: LegalClock,
     now: datetime,
+    references: ReferenceRules = TICKETS,
 ) -> list[Admitted]:
     """Admit requests again whose rows name somebody else by now, and return them by id.
 
     The legal date stays, for it counts from when the request was received. An approval lapses:
-    it was for somebody else. So does one that was never given for what the row says.
+    it was for somebody else. So does one that was never given for what the row says. A reference
+    that was withheld is withheld still.
 
     Args:
         connection: in a writing transaction in which the rows are locked.
@@ -228,6 +247,7 @@ def readmit(
         key: for the pseudonyms.
         legal: for the legal dates of those that have none.
         now: the database's clock.
+        references: which ones may be shown.
     """
     if not request_ids:
         return []
@@ -237,7 +257,7 @@ def readmit(
     record = admitted_as(connection, request_ids)
     readmitted = [
         replace(
-            _after(record, _admitted(row, key, legal, now, is_new=True)),
+            _after(record, _admitted(row, key, legal, now, references, is_new=True)),
             status=Status.PENDING if row.status == Status.RUNNING else row.status,
         )
         for row in rows
@@ -246,24 +266,73 @@ def readmit(
         connection.execute(
             update(deletion_requests)
             .where(_C.id == request.id)
-            .values(subject=request.subject, approved_by=None, approval=None, updated_at=now)
+            .values(
+                subject=request.subject,
+                public_reference=request.public_reference,
+                approved_by=None,
+                approval=None,
+                updated_at=now,
+            )
         )
     return readmitted
 
 
-def public_reference(
-    reference: str | None, *, user_id: str | None, email: str | None
-) -> str | None:
-    """Return the asker's reference unless it names the person.
+def decide_references(
+    connection: Connection,
+    *,
+    key: SubjectKey,
+    references: ReferenceRules,
+    most: int,
+    among: ColumnElement[bool] | None = None,
+) -> int:
+    """Decide about references of open requests that were admitted before anybody decided.
 
-    Some askers use the e-mail or the user id as their ticket number, or a part of it; then it
-    stays where it is.
+    Or that were given one since; what can't be read waits. Returns of how many.
+
+    Args:
+        connection: in a writing transaction.
+        key: of what stands for a reference that is withheld.
+        references: which ones may be shown.
+        most: at most so many.
+        among: only those; None: all.
     """
-    if reference is None or "@" in reference:
-        return None
-    local_part = (email or "").rpartition("@")[0]
-    named = _TELLING.findall(f"{user_id or ''} {local_part}".casefold())
-    return None if any(part in reference.casefold() for part in named) else reference
+    rows = connection.execute(
+        select(_C.id, *(cell(name) for name in ("reference", "forge_user_id", "email")))
+        .where(
+            _C.public_reference.is_(None),
+            _C.reference.is_not(None),
+            cell("reference").is_not(None),
+            _C.subject.is_not(None),
+            _C.status.not_in(FINAL),
+            true() if among is None else among,
+        )
+        .order_by(_C.id)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    ).all()
+    decided = [
+        {
+            "request_id": row.id,
+            "public_reference": references.decided(
+                row.reference, key=key, user_id=row.forge_user_id, email=row.email
+            )
+            or "",
+        }
+        for row in rows
+    ]
+    if decided:
+        connection.execute(
+            update(deletion_requests)
+            .where(_C.id == bindparam("request_id"))
+            .values(public_reference=bindparam("public_reference")),
+            decided,
+        )
+    return len(decided)
+
+
+def shown_regime(regime: str) -> str:
+    """Return a regime as it may be shown and recorded: a law's name, never free text."""
+    return regime if regime in _REGIMES or regime == UNREADABLE else OTHER
 
 
 def admitted_as(
@@ -299,7 +368,13 @@ def _set_aside(row: Row[Any], request: Admitted) -> Admitted:
 
 
 def _admitted(
-    row: Row[Any], key: SubjectKey, legal: LegalClock, now: datetime, *, is_new: bool = False
+    row: Row[Any],
+    key: SubjectKey,
+    legal: LegalClock,
+    now: datetime,
+    references: ReferenceRules,
+    *,
+    is_new: bool = False,
 ) -> Admitted:
     known = row.status in set(Status)
     user_id, email = row.forge_user_id, row.email
@@ -312,7 +387,7 @@ def _admitted(
         id=row.id,
         subject=subject,
         also=aliases(key, subject, user_id=user_id, email=email),
-        reference=public_reference(row.reference, user_id=user_id, email=email),
+        public_reference=_decided(row, key, references),
         regime=regime,
         received_at=received_at,
         due_on=due_on,
@@ -322,12 +397,24 @@ def _admitted(
     )
 
 
+def _decided(row: Row[Any], key: SubjectKey, references: ReferenceRules) -> str | None:
+    """Return what stands for a request's reference; what was withheld stays withheld.
+
+    An application may have written into the column, so nothing else in it counts.
+    """
+    kept = row.public_reference
+    if kept is not None and is_hash(kept):
+        return str(kept)
+    return references.decided(row.reference, key=key, user_id=row.forge_user_id, email=row.email)
+
+
 def _parameters(one: Admitted, now: datetime) -> dict[str, Any]:
     return {
         "request_id": one.id,
         "subject": one.subject,
         "due_on": one.due_on,
         "alarm_on": one.alarm_on,
+        "public_reference": one.public_reference,
         "status": one.status,
         "status_reason": one.status_reason,
         "updated_at": now,

@@ -38,6 +38,7 @@ NEEDED: Final = (
     "next_attempt_at",
     "fence",
     "approved_by",
+    "public_reference",
 )
 
 

@@ -102,7 +102,7 @@ def request_in(cells: Mapping[str, str], *, created_by: str | None) -> NewReques
     return NewRequest(
         user_id=get("forge_user_id"),
         email=None if email is None else email.strip(),
-        reference=cells["reference"],
+        reference=cells["reference"].strip(),
         regime=get("regime", Regime.GDPR.value),
         received_at=None if received_at is None else _time("received_at", received_at),
         not_before=None if not_before is None else _time("not_before", not_before),

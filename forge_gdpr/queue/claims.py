@@ -41,7 +41,7 @@ class Claimed:
     due_on: date
     forge_user_id: str | None = field(repr=False)
     email: str | None = field(repr=False)
-    reference: str | None = field(repr=False)
+    public_reference: str | None
     status_reason: str | None = None  #: what an earlier night noted when it gave the request back
     approved_by: str | None = None
     approval: str | None = None  #: see `approvals`

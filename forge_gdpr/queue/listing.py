@@ -7,18 +7,22 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, func, select, true
+from sqlalchemy import and_, func, or_, select, true
 
 from forge_gdpr.database.tables import audit_events, deletion_requests
-from forge_gdpr.lifecycle import Status
+from forge_gdpr.lifecycle import FINAL, OTHER, Status, coded
 from forge_gdpr.outcomes import CLOSED
-from forge_gdpr.queue.admission import UNREADABLE, public_reference
+from forge_gdpr.queue.admission import UNREADABLE, shown_regime
 from forge_gdpr.queue.cells import cell
+from forge_gdpr.references import TICKETS, trimmed
+from forge_gdpr.runids import is_run_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
     from sqlalchemy import ColumnElement, Connection, Row
+
+    from forge_gdpr.references import ReferenceRules
 
 _C = deletion_requests.c
 _E = audit_events.c
@@ -29,7 +33,7 @@ class Listed:
     """One request without e-mail and user id; None is also what can't be read."""
 
     id: int
-    reference: str | None
+    reference: str | None  #: what stands for it
     regime: str | None
     status: str
     status_reason: str | None
@@ -51,6 +55,7 @@ class Listed:
         }
 
 
+_STATUSES: Final = frozenset(Status)
 _OUTCOME: Final = (
     select(_E.outcome)
     .where(
@@ -73,6 +78,7 @@ def _column(name: str) -> ColumnElement[Any]:
 
 _SELECT = select(
     *(_column(name) for name in Listed.__dataclass_fields__),
+    cell("public_reference"),
     cell("forge_user_id"),
     cell("email"),
 )
@@ -99,6 +105,7 @@ class Wanted:
         return and_(
             true(),
             *(column == value for column, value in self._equal() if value is not None),
+            true() if self.reference is None else has_reference(self.reference),
             _C.due_on < self.due_before if self.due_before is not None else true(),
             _C.received_at < self.received_before if self.received_before is not None else true(),
         )
@@ -107,8 +114,12 @@ class Wanted:
         return (
             (_C.status, self.status),
             (_C.status_reason, self.reason),
-            (_C.reference, self.reference),
         )
+
+
+def has_reference(reference: str) -> ColumnElement[bool]:
+    """Return the condition that a request has this reference, or that this stands for its own."""
+    return or_(*(column == trimmed(reference) for column in (_C.reference, _C.public_reference)))
 
 
 class SortedBy(StrEnum):
@@ -138,6 +149,7 @@ def listed(
     most: int | None = None,
     by: SortedBy = SortedBy.DUE,
     backwards: bool = False,
+    references: ReferenceRules = TICKETS,
 ) -> Generator[Listed]:
     """Yield requests, as a rule in the order of work: the earliest deadline first.
 
@@ -147,12 +159,13 @@ def listed(
         most: at most so many; None: all.
         by: what they are sorted by, and then by id.
         backwards: the last first; who has no deadline yet is the last either way.
+        references: which ones may be shown.
     """
     condition = true() if wanted is None else wanted.condition
     query = _SELECT.where(condition).order_by(*_order(by, backwards=backwards)).limit(most)
     with connection.execute(query.execution_options(yield_per=1000)) as rows:
         for row in rows:
-            yield _shown(row)
+            yield _shown(row, references)
 
 
 def count(connection: Connection, wanted: Wanted) -> int:
@@ -167,10 +180,12 @@ def ids(connection: Connection, wanted: Wanted) -> list[int]:
     return list(rows.scalars())
 
 
-def one(connection: Connection, request_id: int) -> Listed | None:
+def one(
+    connection: Connection, request_id: int, *, references: ReferenceRules = TICKETS
+) -> Listed | None:
     """Return one request, None if the queue has none with this id."""
     row = connection.execute(_SELECT.where(_C.id == request_id)).one_or_none()
-    return None if row is None else _shown(row)
+    return None if row is None else _shown(row, references)
 
 
 def _order(by: SortedBy, *, backwards: bool) -> Iterator[ColumnElement[Any]]:
@@ -180,10 +195,27 @@ def _order(by: SortedBy, *, backwards: bool) -> Iterator[ColumnElement[Any]]:
         yield column.desc() if backwards else column.asc()
 
 
-def _shown(row: Row[*tuple[Any, ...]]) -> Listed:
-    """Leave the person out, also where an asker wrote them into the reference."""
+def _shown(row: Row[*tuple[Any, ...]], references: ReferenceRules) -> Listed:
+    """Leave the person out, also where an application wrote them into another column."""
     shown = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public name for it
     user_id, email = shown.pop("forge_user_id"), shown.pop("email")
-    shown["reference"] = public_reference(shown["reference"], user_id=user_id, email=email)
-    shown["status"] = UNREADABLE if shown["status"] is None else shown["status"]
+    decided = references.kept(shown.pop("public_reference"))
+    if decided is None and shown["status"] not in FINAL:  # nobody has seen it yet
+        text = trimmed(shown["reference"])
+        if text is not None and references.may_show(text, user_id=user_id, email=email):
+            decided = text
+    shown["reference"] = decided
+    shown["status"] = shown_status(shown["status"])
+    shown["status_reason"] = coded(shown["status_reason"])
+    if shown["regime"] is not None:
+        shown["regime"] = shown_regime(shown["regime"])
+    if not is_run_id(shown["claimed_by"] or ""):
+        shown["claimed_by"] = None
     return Listed(**shown)
+
+
+def shown_status(status: str | None) -> str:
+    """Return a status as it may be shown: one of ours, never free text."""
+    if status is None:
+        return UNREADABLE
+    return status if status in _STATUSES else OTHER

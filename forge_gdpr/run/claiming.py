@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from forge_gdpr.queue.admission import Admitted
     from forge_gdpr.queue.claims import Claimed
     from forge_gdpr.run.absences import Absences
     from forge_gdpr.run.opening import Limits
@@ -195,7 +196,12 @@ class Claimer:
         changed = self._not_as_planned(connection, claimed)
         now = recorder.clock.now()
         readmitted = readmit(
-            connection, corrected, key=rules.subject_key, legal=rules.legal, now=now
+            connection,
+            corrected,
+            key=rules.subject_key,
+            legal=rules.legal,
+            now=now,
+            references=rules.references,
         )
         recorder.append(connection, [admission_of(one, rules.run_id) for one in readmitted])
         for one in readmitted:
@@ -209,8 +215,8 @@ class Claimer:
             self._give_back(connection, [one for one in claimed if one.id in corrected | changed])
             recorder.tally.not_as_planned |= changed
             return [one for one in claimed if one.id not in corrected | changed]
-        subjects = {one.id: one.subject for one in readmitted}
-        return [replace(one, subject=subjects.get(one.id, one.subject)) for one in claimed]
+        anew = {one.id: one for one in readmitted}
+        return [_anew(one, anew.get(one.id)) for one in claimed]
 
     def _not_as_planned(self, connection: Connection, claimed: Sequence[Claimed]) -> set[int]:
         """Return who of them is not as the plan has it that was signed off.
@@ -271,6 +277,13 @@ class Claimer:
             user_id=request.forge_user_id,
             email=request.email,
         )
+
+
+def _anew(request: Claimed, admitted: Admitted | None) -> Claimed:
+    """Return a claimed request as it was admitted again, if it was."""
+    if admitted is None:
+        return request
+    return replace(request, subject=admitted.subject, public_reference=admitted.public_reference)
 
 
 def _with_user_id(job: Job) -> Job:

@@ -30,6 +30,7 @@ from forge_gdpr.identity import DEFAULT_RULES, Directory, IdRules
 from forge_gdpr.lifecycle import Status
 from forge_gdpr.queue import backlog, claims
 from forge_gdpr.queue.holds import Held
+from forge_gdpr.references import TICKETS
 from forge_gdpr.run import closing
 from forge_gdpr.run.absences import Absences
 from forge_gdpr.run.canary import Canary
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from forge_gdpr.checkpoints import SigningKey
     from forge_gdpr.forge.erasure import Eraser
     from forge_gdpr.pseudonyms import SubjectKey
+    from forge_gdpr.references import ReferenceRules
 
 #: How often the main thread looks up from waiting: for a signal, a lease, the time.
 _LOOK_S: Final = 0.1
@@ -107,6 +109,7 @@ class Order:
     account: Account = field(default_factory=Account)  #: that the API key reaches
     settings_digest: str = ""  #: of the settings in force, for certificates
     signing_key: SigningKey | None = None  #: None: the record goes on unsigned
+    references: ReferenceRules = TICKETS  #: which ones may be shown
     copies: Copies = NO_COPIES  #: checkpoints that were kept outside the database
 
 
@@ -156,6 +159,7 @@ def run(order: Order, around: Surroundings) -> Summary:
         account=order.account,
         settings_digest=order.settings_digest,
         signing_key=order.signing_key,
+        references=order.references,
     )
     with structlog.contextvars.bound_contextvars(run_id=rules.run_id):
         open_run(around.engine, clock, rules, order.limits, version=order.version, rupture=rupture)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import insert, not_, select, update
@@ -264,6 +265,8 @@ def admit(recorder: Recorder, *, goes_on: Callable[[], bool] = lambda: True) -> 
         recorder: of the run.
         goes_on: is asked before each page; if not, the next run admits what is left.
     """
+    while goes_on() and recorder.commit(partial(_decide, recorder)) == _PAGE:
+        pass
     while goes_on():
         admitted = _page(recorder, admission.admit)
         recorder.tally.admitted += len(admitted)
@@ -272,6 +275,13 @@ def admit(recorder: Recorder, *, goes_on: Callable[[], bool] = lambda: True) -> 
         )
         if len(admitted) < _PAGE:
             return
+
+
+def _decide(recorder: Recorder, connection: Connection) -> int:
+    rules = recorder.rules
+    return admission.decide_references(
+        connection, key=rules.subject_key, references=rules.references, most=_PAGE
+    )
 
 
 def _count_reviews(recorder: Recorder, count: int) -> None:
@@ -292,6 +302,7 @@ def _page(recorder: Recorder, take: Callable[..., list[Admitted]]) -> list[Admit
             legal=rules.legal,
             now=recorder.clock.now(),
             most=_PAGE,
+            references=rules.references,
         )
         recorder.append(connection, [admission_of(request, rules.run_id) for request in requests])
         return requests

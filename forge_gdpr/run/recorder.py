@@ -18,10 +18,11 @@ from forge_gdpr.database.engine import reading, writing
 from forge_gdpr.database.tables import runs
 from forge_gdpr.errors import DatabaseAwayError, DatabaseError
 from forge_gdpr.forge.erasure import Erasure
-from forge_gdpr.lifecycle import Event, Outcome, Status
+from forge_gdpr.lifecycle import Event, Outcome, Status, coded
 from forge_gdpr.pseudonyms import aliases
 from forge_gdpr.queue import claims
-from forge_gdpr.queue.admission import public_reference
+from forge_gdpr.queue.admission import shown_regime
+from forge_gdpr.references import TICKETS
 from forge_gdpr.run.conclusions import Conclusion, conclude, crashed, outcome_of
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from forge_gdpr.lifecycle import Reason
     from forge_gdpr.pseudonyms import SubjectKey
     from forge_gdpr.queue.claims import Claimed
+    from forge_gdpr.references import ReferenceRules
     from forge_gdpr.run.clock import Clock
     from forge_gdpr.run.patience import Patience
     from forge_gdpr.run.summary import Tally
@@ -75,6 +77,7 @@ class Rules:
     account: Account
     settings_digest: str = ""
     signing_key: SigningKey | None = None
+    references: ReferenceRules = TICKETS
 
     @property
     def keys(self) -> frozenset[SubjectKey]:
@@ -302,7 +305,7 @@ class Recorder:
             "status": conclusion.end.status.value,
         }
         if conclusion.end.reason is not None:
-            details["reason"] = str(conclusion.end.reason)
+            details["reason"] = coded(str(conclusion.end.reason))
         if late:
             details["late"] = True
         result = attempt.result
@@ -324,10 +327,8 @@ class Recorder:
             email=claimed.email,
         )
         details: dict[str, Json] = {
-            "reference": public_reference(
-                claimed.reference, user_id=claimed.forge_user_id, email=claimed.email
-            ),
-            "regime": claimed.regime,
+            "reference": self.rules.references.kept(claimed.public_reference),
+            "regime": shown_regime(claimed.regime),
             "received_at": written_time(claimed.received_at),
             "due_on": claimed.due_on.isoformat(),
             "attempts": conclusion.end.attempts,

@@ -5,8 +5,11 @@ from itertools import product
 
 import pytest
 
+from forge_gdpr.desk.actions import ACTIONS
 from forge_gdpr.lifecycle import (
+    BY_HAND,
     CONSEQUENCES,
+    CRASHED,
     FINAL,
     OPEN,
     TRANSITIONS,
@@ -16,6 +19,7 @@ from forge_gdpr.lifecycle import (
     Reason,
     Status,
     after,
+    coded,
 )
 
 #: Written out from the contract, not from the code.
@@ -147,3 +151,14 @@ def test_codes_fit_their_columns() -> None:
 
 def test_a_reason_is_never_mistaken_for_an_outcome() -> None:
     assert not set(map(str, Reason)) & set(map(str, Outcome))
+
+
+def test_a_reason_is_a_code_or_is_not_shown() -> None:
+    for reason in (*Outcome, *Reason, CRASHED, *BY_HAND):
+        assert coded(reason) == reason
+    assert coded(None) is None
+    assert {coded(text) for text in ("", "Ada Lovelace", "Erased", "ada_lovelace")} == {"other"}
+
+
+def test_the_codes_of_operators_are_those_of_their_actions() -> None:
+    assert {code for action in ACTIONS.values() for code in action.reasons} == BY_HAND

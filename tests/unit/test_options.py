@@ -15,6 +15,10 @@ DECLARED = {
     "FORGE_GDPR_USER_ID_PATTERN": ("[0-9a-fA-F]{24}", ""),
     "FORGE_GDPR_SENTINEL_USER_ID": (None, ""),
     "FORGE_GDPR_LIST_IGNORES": (None, ""),
+    "FORGE_GDPR_REFERENCE_PATTERN": (
+        "(?:[A-Za-z]{1,10}[-_#/])?[A-Z]{0,10}#?[0-9]{1,8}(?:[-/._][0-9]{1,8}(?:T[0-9]{6}Z)?)?",
+        "",
+    ),
     "FORGE_GDPR_SIGNING_KEY": (None, ""),
     "FORGE_GDPR_PUBLIC_KEY_FILE": (None, ""),
     "FORGE_GDPR_CHECKPOINT_FILE": (None, ""),

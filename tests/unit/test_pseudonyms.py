@@ -49,7 +49,14 @@ def test_a_pseudonym_is_a_keyed_hash_of_kind_and_identifier(
 
 
 def test_the_kinds_are_part_of_what_is_hashed_so_they_never_change() -> None:
-    assert [kind.value for kind in Kind] == ["user_id", "email", "request", "account", "state"]
+    assert [kind.value for kind in Kind] == [
+        "user_id",
+        "email",
+        "request",
+        "account",
+        "reference",
+        "state",
+    ]
 
 
 #: By `printf 'forge-gdpr plan v2\0{}' | openssl dgst -sha256 -mac HMAC -macopt hexkey:...`.

@@ -8,7 +8,7 @@ from builders import moderately
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forge_gdpr.runids import RANDOM_BYTES, uuid7
+from forge_gdpr.runids import RANDOM_BYTES, is_run_id, uuid7
 
 WHOLE_SECONDS = st.integers(0, 2**37).map(lambda s: datetime.fromtimestamp(s, tz=UTC))
 RANDOM = st.binary(min_size=10, max_size=10)
@@ -72,3 +72,11 @@ def test_ids_sort_by_time(made: list[tuple[datetime, bytes]]) -> None:
 def test_the_first_48_bits_are_whole_milliseconds(microsecond: int, milliseconds: int) -> None:
     now = datetime(2004, 3, 4, 5, 6, 7, microsecond, tzinfo=UTC)
     assert uuid.UUID(uuid7(now=now, random=bytes(10))).int >> 80 == milliseconds
+
+
+@given(now=WHOLE_SECONDS, random=RANDOM)
+@moderately
+def test_its_form_is_known(now: datetime, random: bytes) -> None:
+    run_id = uuid7(now=now, random=random)
+    assert is_run_id(run_id)
+    assert not any(map(is_run_id, ("", "Ada", f"{run_id}x", f"{run_id}\n", run_id[1:])))
