@@ -41,7 +41,7 @@ MEANINGS: Final[Mapping[ExitCode, str]] = {
     ExitCode.AUDIT_BROKEN: "the record doesn't verify",
     ExitCode.KEY_REFUSED: "Forge refuses the API key",
     ExitCode.GUARD_STOPPED: "a safety guard stopped the run before it deleted anybody",
-    ExitCode.STALE: "`status`: no good run is recent enough",
+    ExitCode.STALE: "`status`: no good run, or no `audit verify`, is recent enough",
     ExitCode.NEEDS_REVIEW: (
         "finished; in this run a request, or the copy of its checkpoint, came to need a person"
     ),

@@ -270,6 +270,13 @@ MAX_AGE_H: Final = Option(
     maximum=8760,
     help="For 'status' and 'doctor': the last good run is no older than this, in hours.",
 )
+VERIFIED_WITHIN_D: Final = Option(
+    name="verified_within_d",
+    default=8.0,
+    minimum=0.1,
+    maximum=3660,
+    help="For 'status': 'audit verify' has verified all of the record in the last so many days.",
+)
 RETAIN_IDS_DAYS: Final = Option(
     name="retain_ids_days",
     default=30,

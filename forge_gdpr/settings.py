@@ -164,6 +164,7 @@ class Settings(BaseSettings):
     timezone: str = _declared(options.TIMEZONE)
     holidays: str | None = _declared(options.HOLIDAYS)
     max_age_h: float = _declared(options.MAX_AGE_H)
+    verified_within_d: float = _declared(options.VERIFIED_WITHIN_D)
     retain_ids_days: int = _declared(options.RETAIN_IDS_DAYS)
     retain_requests_months: int = _declared(options.RETAIN_REQUESTS_MONTHS)
     erase_logs: bool = _declared(options.ERASE_LOGS)

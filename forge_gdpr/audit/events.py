@@ -36,6 +36,7 @@ class EventName(StrEnum):
     REQUEST_RETRIED = "request.retried"
     GUARD_OVERRIDDEN = "guard.overridden"
     CHECKPOINT = "audit.checkpoint"
+    VERIFIED = "audit.verified"
     RETENTION_APPLIED = "retention.applied"
 
 

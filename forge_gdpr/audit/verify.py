@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from forge_gdpr.audit import stored
 from forge_gdpr.audit.events import MAIN, EventName
+from forge_gdpr.audit.past import Past
 from forge_gdpr.audit.stored import FIELDS, Unreadable
-from forge_gdpr.chain import GENESIS, Head, NotCanonicalError, parsed, written_time
+from forge_gdpr.chain import Head, NotCanonicalError, parsed, written_time
 from forge_gdpr.checkpoints import InvalidCheckpointError, checkpoint_in, require_signed
 from forge_gdpr.errors import AuditBrokenError
 from forge_gdpr.merkle import Tree
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from forge_gdpr.audit.past import Verified
     from forge_gdpr.checkpoints import PublicKey
 
 #: Chains are named like runs; any other name is shown so that it can't do harm to a terminal.
@@ -40,11 +42,12 @@ _PLAIN: Final = re.compile("[0-9A-Za-z-]{1,36}")
 class Examined:
     """What was read, and what of it is not as it was written."""
 
-    events: int
+    events: int  #: all there are
     runs: int
     open_runs: int  #: opened and not closed: running now, or crashed and not yet recovered
     head: Head  #: of the main chain, up to its first bad event
     last_id: int | None = None  #: the greatest id of all rows; None: there are none
+    read: int = 0  #: so many of them were read now; the others when they were verified before
     signed: int = 0  #: so many events of main are under the newest checkpoint in it
     signatures_checked: bool = False  #: whether public keys were known
     broken: Mapping[str, str] = field(default_factory=dict)  #: by chain: its first problem
@@ -79,7 +82,11 @@ class Examined:
 
 
 def examine(
-    connection: Connection, *, keys: Sequence[PublicKey] = (), against: Sequence[str] = ()
+    connection: Connection,
+    *,
+    keys: Sequence[PublicKey] = (),
+    against: Sequence[str] = (),
+    since: Verified | None = None,
 ) -> Examined:
     """Examine the whole record, on one snapshot, so that a run that is writing does no harm.
 
@@ -89,13 +96,17 @@ def examine(
         connection: in a reading transaction.
         keys: that may sign; none: what checkpoints say is checked, but not who signed them.
         against: older checkpoints, signed notes that were kept elsewhere.
+        since: only what came after this is read; of what came before it is seen that no event was
+            taken away or added, and that `main` has the same hashes. None: all of it.
     """
     main = _Main(keys=keys, against=against)
-    record = _Record(main, sqlite=connection.dialect.name == "sqlite")
-    record.read(stored.rows(connection))
+    past = Past(connection, since)
+    record = _Record(main, past, sqlite=connection.dialect.name == "sqlite")
+    record.read(stored.rows(connection, after=past.last_id))
     count = stored.count(connection)
-    if count != record.count:
-        record.broken["rows"] = f"the table counts {count} rows, but {record.count} are read"
+    if count != past.events + record.count:
+        told = f"{past.events} were verified, and {record.count}" if past.events else record.count
+        record.broken["rows"] = f"the table counts {count} rows, but {told} are read"
     return record.examined()
 
 
@@ -117,12 +128,10 @@ class _Chain:
 
     __slots__ = ("hash", "is_broken", "name", "raw", "seq", "tree")
 
-    def __init__(self, name: str, tree: Tree) -> None:
-        self.name = name
+    def __init__(self, head: Head, tree: Tree) -> None:
+        self.name, self.seq, self.hash = head.chain, head.seq, head.hash
         self.tree = tree
-        self.seq = 0
-        self.hash = GENESIS
-        self.raw = bytes.fromhex(GENESIS)  #: the bytes of ``hash``
+        self.raw = bytes.fromhex(head.hash)  #: the bytes of ``hash``
         self.is_broken = False
 
     @property
@@ -171,15 +180,20 @@ class _Chain:
 class _Record:
     """The whole record while it is read."""
 
-    def __init__(self, main: _Main, *, sqlite: bool) -> None:
+    def __init__(self, main: _Main, past: Past, *, sqlite: bool) -> None:
         self.count = 0
         self.last_id: int | None = None
         self.broken: dict[str, str] = {}
         self._main = main
         self._sqlite = sqlite
-        self._has_words = False  # PostgreSQL's own, which older events have not
-        self._main_chain = _Chain(MAIN, main.tree)
+        self._past = past
+        self._has_words = past.has_words()  # PostgreSQL's own, which older events have not
+        self._main_chain = _Chain(*past.chain(MAIN))
         self._chains: dict[str, _Chain] = {MAIN: self._main_chain}
+        main.begin(self._main_chain.tree, *past.runs())
+        problem = past.problem(self._main_chain.head, self._main_chain.tree)
+        if problem:
+            self.broken["verified"] = f"the record was verified, and now {problem}"
 
     def read(self, rows: Iterable[Sequence[Any] | Unreadable]) -> None:
         """Examine rows, by their ids."""
@@ -220,7 +234,8 @@ class _Record:
             main.reach(self._main_chain.head)
             self.broken |= main.unfit()
         return Examined(
-            events=self.count,
+            events=self._past.events + self.count,
+            read=self.count,
             runs=len(main.opened),
             open_runs=len(main.opened) - len(main.closed),
             head=self._main_chain.head,
@@ -232,7 +247,7 @@ class _Record:
 
     def _begun(self, name: str) -> _Chain:
         """Return a run's chain, at its beginning; `main` must have opened the run before."""
-        chain = self._chains[name] = _Chain(name, Tree())
+        chain = self._chains[name] = _Chain(*self._past.chain(name))
         if self._main_chain.is_broken:  # then what it says means nothing
             return chain
         if name in self._main.closed:
@@ -251,8 +266,8 @@ class _Record:
         if problem or body["event"] != EventName.RUN_CLOSED:
             return problem
         run_id = body["run_id"]
-        chain = self._chains.pop(run_id, None)
-        if chain is None:
+        chain = self._chains.pop(run_id, None) or _Chain(*self._past.chain(run_id))
+        if chain.seq == 0 and not chain.is_broken:
             if body.get("length") != 0:
                 self.broken[run_id] = (
                     f"audit chain {_shown(run_id)} with {body.get('length')} events is missing"
@@ -293,6 +308,10 @@ class _Main:
         self._roots: dict[int, tuple[bytes, str]] = {}
         self._against = against
         self._sizes = {size for size in map(_size_of, against) if size is not None}
+
+    def begin(self, tree: Tree, opened: set[str], closed: set[str]) -> None:
+        """Go on from what was verified before."""
+        self.tree, self.opened, self.closed = tree, opened, closed
 
     def reach(self, head: Head) -> None:
         """Note what the chain is at a size that an older checkpoint is about."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,8 +18,13 @@ from forge_gdpr.cli.parameters import (
     output_option,
     public_key_option,
 )
-from forge_gdpr.errors import ConfigurationError, ExitCode
+from forge_gdpr.errors import ConfigurationError, DatabaseError, ExitCode
 from forge_gdpr.options import CHECKPOINT_FILE
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from forge_gdpr.audit.past import Verified
 
 _CODES = (ExitCode.OK, ExitCode.CONFIGURATION, ExitCode.DATABASE)
 
@@ -76,9 +82,16 @@ def list_events(request_id: int | None, run_id: str | None, limit: int, output: 
     f"  [env var: {CHECKPOINT_FILE.variable}]",
 )
 @public_key_option
+@actor_option
 @output_option
-def verify(against: tuple[str, ...], public_key: Path | None, output: str) -> None:
-    """Verify every chain, every link, every column and every checkpoint of the record."""
+def verify(
+    against: tuple[str, ...], public_key: Path | None, actor: str | None, output: str
+) -> None:
+    """Verify every chain, every link, every column and every checkpoint of the record.
+
+    That nothing was found is recorded, for 'status', if this login may write.
+    """
+    from forge_gdpr.audit import past
     from forge_gdpr.audit.rollback import lost_notes
     from forge_gdpr.audit.verify import examine
     from forge_gdpr.continuity import standing
@@ -89,13 +102,20 @@ def verify(against: tuple[str, ...], public_key: Path | None, output: str) -> No
     if not against and settings.checkpoint_file is not None:
         notes = _copies(settings.checkpoint_file)
     keys = wiring.public_keys(settings, public_key)
-    with reading(wiring.migrated_engine(settings)) as connection:
+    engine = wiring.migrated_engine(settings)
+    with reading(engine) as connection:
         if not against and notes:
             notes = list(standing(notes, lost=lost_notes(connection)))
         examined = examine(connection, keys=keys, against=notes)
+        extent = None if examined.broken else past.extent(connection)
+    fault = None if extent is None else _recorded(engine, extent, actor=actor or login_name())
     if output == "json":
-        echo_json(examined.as_json())
+        echo_json(examined.as_json() | {"recorded": extent is not None and fault is None})
     examined.require_whole()
+    if fault is not None:
+        click.echo(
+            f"that nothing was found is not recorded, so 'status' can't say: {fault}", err=True
+        )
     if output == "json":
         return
     click.echo(
@@ -150,6 +170,19 @@ def checkpoint(ctx: click.Context, actor: str | None) -> None:
     if not_copied is not None:
         click.echo(f"warning: {not_copied}", err=True)
         ctx.exit(ExitCode.NEEDS_REVIEW)
+
+
+def _recorded(engine: Engine, extent: Verified, *, actor: str) -> str | None:
+    """Record that so much was verified and nothing found; return why not, if it can't be."""
+    from forge_gdpr.audit import past
+    from forge_gdpr.database.engine import now, writing
+
+    try:
+        with writing(engine) as connection:
+            past.record(connection, extent, actor=actor, at=now(connection))
+    except DatabaseError as error:
+        return str(error)
+    return None
 
 
 def _notes(given: str) -> list[str]:

@@ -43,7 +43,7 @@ class Age(click.ParamType[float]):
         ExitCode.DEADLINE_AT_RISK,
         instead={
             ExitCode.OK: "all is well",
-            ExitCode.STALE: "no good run is recent enough",
+            ExitCode.STALE: "no good run, or no 'audit verify', is recent enough",
             ExitCode.NEEDS_REVIEW: "at least one request needs a person",
             ExitCode.DEADLINE_AT_RISK: "at least one open request is late, or will be",
         },
@@ -63,7 +63,8 @@ def status_command(ctx: click.Context, max_age_h: float | None, quick: bool, out
     """Say in one line whether the job is alive, the deadlines are safe and the record is whole.
 
     A good run is one that ended with exit code 0, 10 or 11. The forecast assumes that each night
-    does as much as the last one did.
+    does as much as the last one did. Of the record those events are read that came after the last
+    'audit verify', which reads all of them; without it for FORGE_GDPR_VERIFIED_WITHIN_D that is 9.
     """
     from forge_gdpr.database.engine import now, reading
     from forge_gdpr.watch.status import health
@@ -76,6 +77,7 @@ def status_command(ctx: click.Context, max_age_h: float | None, quick: bool, out
             now=now(connection),
             legal=wiring.legal_clock(settings),
             max_age_h=settings.max_age_h,
+            verified_within_d=settings.verified_within_d,
             read_record=not quick,
             cool_off_days=settings.cool_off_days,
             approved_only=settings.require_approval,

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from forge_gdpr import forecast
+from forge_gdpr.audit import past
 from forge_gdpr.audit.history import closings
 from forge_gdpr.audit.verify import examine
 from forge_gdpr.errors import ExitCode, gravest
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 #: A run that ended so has done its night's work.
 GOOD: Final = frozenset({ExitCode.OK, ExitCode.NEEDS_REVIEW, ExitCode.DEADLINE_AT_RISK})
+_DAY: Final = timedelta(days=1)
 #: Requests due within so many days are counted as due soon.
 SOON_DAYS: Final = 7
 
@@ -59,6 +61,20 @@ class Health:
     last_good: LastRun | None
     backlog: Backlog
     record: Examined | None  #: None: it was not read
+    recorded_since: datetime | None = None  #: when the record began; None: it has not
+    verified_at: datetime | None = None  #: when all of it was; None: it never was, on record
+    verified_within_d: float = 8.0
+
+    @property
+    def verified_age_d(self) -> float | None:
+        """Days since all of the record was verified; None if it never was."""
+        return None if self.verified_at is None else (self.now - self.verified_at) / _DAY
+
+    @property
+    def is_unverified(self) -> bool:
+        """Whether the record was not verified for too long; a young one may wait for the first."""
+        since = self.verified_at or self.recorded_since
+        return since is not None and (self.now - since) / _DAY > self.verified_within_d
 
     @property
     def age_h(self) -> float | None:
@@ -74,7 +90,7 @@ class Health:
         alive = self.age_h is not None and self.age_h <= self.max_age_h
         found = {
             ExitCode.AUDIT_BROKEN: broken,
-            ExitCode.STALE: not alive,
+            ExitCode.STALE: not alive or self.is_unverified,
             ExitCode.DEADLINE_AT_RISK: self.backlog.at_risk > 0 or self.backlog.overdue > 0,
             ExitCode.NEEDS_REVIEW: self.backlog.review > 0,
         }
@@ -90,8 +106,16 @@ class Health:
             f"{self.exit_code.name}: {age} (at most {self.max_age_h:g} h);"
             f" {counts.open} open, {counts.due_soon} due within {SOON_DAYS} days,"
             f" {counts.overdue} overdue, {counts.at_risk} at risk,"
-            f" {counts.review} in review{unapproved}; {self._record}"
+            f" {counts.review} in review{unapproved}; {self._record}, {self._verified}"
         )
+
+    @property
+    def _verified(self) -> str:
+        age_d = self.verified_age_d
+        said = "never verified" if age_d is None else f"all of it verified {age_d:.1f} d ago"
+        if self.is_unverified:
+            return f"{said} (at most {self.verified_within_d:g} d): run 'forge-gdpr audit verify'"
+        return said
 
     @property
     def _record(self) -> str:
@@ -103,7 +127,7 @@ class Health:
 
     def as_json(self) -> dict[str, Any]:
         """Return it for machines."""
-        last = self.last_good
+        last, age_d = self.last_good, self.verified_age_d
         return {
             "exit_code": int(self.exit_code),
             "state": self.exit_code.name,
@@ -119,6 +143,10 @@ class Health:
             "waiting_for_approval": self.backlog.unapproved,
             "broken_chains": None if self.record is None else len(self.record.broken),
             "events": None if self.record is None else self.record.events,
+            "events_read": None if self.record is None else self.record.read,
+            "verified_at": None if self.verified_at is None else self.verified_at.isoformat(),
+            "verified_age_d": None if age_d is None else round(age_d, 2),
+            "verified_within_d": self.verified_within_d,
         }
 
 
@@ -128,6 +156,7 @@ def health(
     now: datetime,
     legal: LegalClock,
     max_age_h: float,
+    verified_within_d: float = 8.0,
     read_record: bool = True,
     cool_off_days: int = 0,
     approved_only: bool = False,
@@ -139,19 +168,25 @@ def health(
         now: the database's clock.
         legal: for the controller's day, and the dates of requests that no run has seen.
         max_age_h: the last good run is no older than this.
-        read_record: whether every event is verified (some 100,000 a second).
+        verified_within_d: all of the record was verified in the last so many days.
+        read_record: whether every event is verified (some 100,000 a second) that came after the
+            last time that all were.
         cool_off_days: a request is not due for so long after receipt.
         approved_only: whether a request is due only once somebody has approved it.
     """
     # What is counted here does not depend on the person, whom the auditor may not read.
     due = Due(now=now, cool_off_days=cool_off_days, approved_only=approved_only, reads_people=False)
     last = last_good(closings(connection))
+    verified = past.newest(connection)
     return Health(
         now=now,
         max_age_h=max_age_h,
         last_good=last,
         backlog=_backlog(connection, legal, due, pace=0 if last is None else last.pace),
-        record=examine(connection) if read_record else None,
+        record=examine(connection, since=verified) if read_record else None,
+        recorded_since=past.first_at(connection),
+        verified_at=None if verified is None else verified.at,
+        verified_within_d=verified_within_d,
     )
 
 

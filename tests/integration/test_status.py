@@ -60,10 +60,10 @@ def test_the_gravest_trouble_is_the_exit_code(found: Health, code: ExitCode) -> 
 def test_the_line_says_all_of_it() -> None:
     assert healthy(open=9, due_soon=2, review=1).line == (
         "NEEDS_REVIEW: last good run 3.0 h ago (at most 26 h); 9 open, 2 due within 7 days,"
-        " 0 overdue, 0 at risk, 1 in review; record whole, 12 events"
+        " 0 overdue, 0 at risk, 1 in review; record whole, 12 events, never verified"
     )
     assert "1 in review, 3 waiting for approval;" in healthy(review=1, unapproved=3).line
-    assert healthy(record=None).line.endswith("; record not read")
+    assert healthy(record=None).line.endswith("; record not read, never verified")
     assert "1 broken chains: run 'forge-gdpr audit verify'" in healthy(record=BROKEN).line
 
 
