@@ -108,7 +108,8 @@ def verify(
             notes = list(standing(notes, lost=lost_notes(connection)))
         examined = examine(connection, keys=keys, against=notes)
         extent = None if examined.broken else past.extent(connection)
-    fault = None if extent is None else _recorded(engine, extent, actor=actor or login_name())
+    who = wiring.actor(settings, actor)
+    fault = None if extent is None else _recorded(engine, extent, actor=who)
     if output == "json":
         echo_json(examined.as_json() | {"recorded": extent is not None and fault is None})
     examined.require_whole()
