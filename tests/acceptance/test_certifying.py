@@ -195,6 +195,30 @@ def test_a_record_that_contradicts_itself_certifies_nothing(
         assert "forge-gdpr audit verify" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        ([EventName.RUN_CLOSED], "run 01 closes and was never opened"),
+        (
+            [EventName.RUN_OPENED, EventName.RUN_CLOSED],
+            "event 1 of 01 is not in what was closed or signed",
+        ),
+    ],
+)
+def test_a_run_that_main_does_not_close_as_it_is_certifies_nothing(
+    events: list[EventName], said: str, after_a_night: Program, engine: Engine
+) -> None:
+    with writing(engine) as connection:
+        ended = Entry(event=EventName.REQUEST_CLOSED, run_id="01", request_id=9, outcome="erased")
+        append(connection, Head(chain="01"), [ended], at=now(connection))
+        in_main = [Entry(event=event, run_id="01", details={"length": 0}) for event in events]
+        append(connection, head_of(connection, MAIN), in_main, at=now(connection))
+    assert after_a_night.here("audit", "checkpoint", **SIGNING).returncode == 0
+    done = after_a_night.here("audit", "certificate", "9")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (6, "", 1)
+    assert f"the record of request 9: {said}; run 'forge-gdpr audit verify'" in done.stderr
+
+
 def test_nothing_in_a_certificate_writes_a_line_of_the_verdict(
     after_a_night: Program, engine: Engine
 ) -> None:

@@ -286,6 +286,22 @@ def test_a_certificate_of_the_second_format_is_valid_and_told_as_today(number: i
         verified(document | {"more": 1}, [key])
 
 
+def as_before(*of_run: Mapping[str, Any]) -> Any:
+    """Return a certificate of the second format."""
+    evidence = make_evidence(*of_run)
+    return certificates._told_before(evidence, form=SECOND_FORMAT, issued_at=ISSUED)
+
+
+def test_older_certificates_have_the_pseudonyms_of_every_event_that_is_not_corrected() -> None:
+    admitted = {**ADMITTED, "also": ["k1:zz", "k1:cc"]}
+    document = as_before(admitted, FINISHED, CLOSED)
+    assert document["request"]["also"] == ["k1:cc", "k1:zz"]
+    assert document_of(document)["request"]["also"] == ["k1:cc"]
+    again = {**ADMITTED, "subject": "k1:bb", "former": "k1:aa", "also": ["k1:dd"]}
+    document = as_before(admitted, again, {**CLOSED, "subject": "k1:bb"})
+    assert (document["request"]["subject"], document["request"]["also"]) == ("k1:bb", ["k1:cc"])
+
+
 def test_an_older_certificate_is_told_in_todays_order() -> None:
     key, documents = second_ones()
     document = documents[3]

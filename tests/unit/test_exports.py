@@ -261,6 +261,7 @@ def test_a_period_after_the_last_signature_holds_what_is_withheld_apart() -> Non
 
 def test_a_few_names_stand_for_many() -> None:
     assert shortened(["a", "b", "c"]) == "a, b, c"
+    assert shortened(["a", "b", "c", "d"]) == "a, b, c and 1 more"
     assert shortened(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
 
 
