@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -92,7 +93,7 @@ def test_an_older_export_is_valid_with_the_sheet_of_its_time() -> None:
     }
     assert verified(manifest, lines, **allowed).manifest == manifest
     assert verified(manifest, lines, **allowed).tail.events == {"main": 2}
-    with pytest.raises(InvalidExportError, match="not signed are 2 of main"):
+    with pytest.raises(InvalidExportError, match=r"^not signed are 2 of main"):
         verified(manifest, lines, **(allowed | {"allow_unsigned_tail": False}))
     for newer, said in ((SECOND_FORMAT, "files"), (FORMAT, "chains, files, events_not_signed")):
         with pytest.raises(InvalidExportError, match=f"something else than its events: {said}"):
@@ -171,25 +172,28 @@ def test_of_an_open_run_the_links_are_all_there_is() -> None:
         export.verified()
 
 
+#: How each refusal begins.
+BEGINS: Final = "(?=an? |events? |it |its |main |run |the )"
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_every_change_is_found(change: str) -> None:
     tamper, message = CHANGES[change]
     export = Export().told()
     tamper(export)
-    with pytest.raises(InvalidExportError) as caught:
+    with pytest.raises(InvalidExportError, match=f"^{BEGINS}.*{re.escape(message)}"):
         export.verified()
-    assert message in str(caught.value)
 
 
 def test_a_sheet_that_says_something_else_is_found() -> None:
     export = Export().told()
-    with pytest.raises(InvalidExportError, match=r"events\.csv does not say what events\.jsonl"):
+    with pytest.raises(InvalidExportError, match=r"^events\.csv does not say what events\.jsonl"):
         verified(export.manifest, export.lines, sheet_sha256="ab" * 32, keys=[KEY.public])
 
 
 @pytest.mark.parametrize("manifest", [None, [], 7, "export", {}])
 def test_what_is_no_manifest_proves_nothing(manifest: object) -> None:
-    with pytest.raises(InvalidExportError, match="its manifest is none of this kind"):
+    with pytest.raises(InvalidExportError, match=r"^its manifest is none of this kind$"):
         verified(manifest, [], sheet_sha256="", keys=[KEY.public])
 
 
@@ -232,7 +236,7 @@ def test_no_other_event_passes_for_the_checkpoint(changes: Mapping[str, Any]) ->
     note = Export().note
     kept = {"event": "audit.checkpoint", "actor": "cron", "note": note, "at": at("11-24")}
     export = Export((*IN_MAIN[:SIGNED], {**kept, **changes}), withheld={3, 4}).told()
-    with pytest.raises(InvalidExportError, match=r"not signed are 1 of main \(from event 13\)"):
+    with pytest.raises(InvalidExportError, match=r"^not signed are 1 of main \(from event 13\)"):
         export.verified(allow_unsigned_tail=False)
 
 
@@ -323,5 +327,5 @@ def test_a_run_opens_once_and_closes_once(
 
 def test_an_event_of_another_run_is_found() -> None:
     stray = Chain("run-2", [{"event": "request.closed", "run_id": "run-9", "at": at("07-01")}])
-    with pytest.raises(InvalidExportError, match="event 1 of run-2 is of another run"):
+    with pytest.raises(InvalidExportError, match=r"^event 1 of run-2 is of another run$"):
         Export(chains={**CHAINS, "run-2": stray}).told()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import pytest
@@ -9,14 +10,14 @@ import pytest
 from forge_gdpr.chain import canonical
 from forge_gdpr.strictjson import InvalidJsonError, are_same, event_in, is_time, value_in
 
-NUMBER: Final = "a number that is not a whole one below"
+NUMBER: Final = "it has a number that is not a whole one below 2**53"
 REFUSED: Final = {
     "": "it is not JSON",
     "{": "it is not JSON",
     "\ufeff{}": "it is not JSON",
-    '{"a":1,"a":1}': "one name twice",
-    '{"a":{"b":1,"b":2}}': "one name twice",
-    '{"a":1,"\\u0061":2}': "one name twice",
+    '{"a":1,"a":1}': "it says one name twice",
+    '{"a":{"b":1,"b":2}}': "it says one name twice",
+    '{"a":1,"\\u0061":2}': "it says one name twice",
     "12.0": NUMBER,
     "1e3": NUMBER,
     "-0.0": NUMBER,
@@ -26,10 +27,10 @@ REFUSED: Final = {
     "9007199254740992": NUMBER,
     "-9007199254740992": NUMBER,
     "1" * 10_000: NUMBER,
-    '"\\ud800"': "half a character",
-    '{"\\udfff":1}': "half a character",
-    "[" * 33 + "]" * 33: "more than 32 levels deep",
-    '{"a":' * 33 + "1" + "}" * 33: "more than 32 levels deep",
+    '"\\ud800"': "it has half a character",
+    '{"\\udfff":1}': "it has half a character",
+    "[" * 33 + "]" * 33: "it is more than 32 levels deep",
+    '{"a":' * 33 + "1" + "}" * 33: "it is more than 32 levels deep",
     "[" * 100_000: "it is not JSON",
     '"a\nb"': "it is not JSON",
     "1 2": "it is not JSON",
@@ -45,7 +46,7 @@ EVENT: Final[dict[str, Any]] = {
 
 @pytest.mark.parametrize("text", REFUSED, ids=range(len(REFUSED)))
 def test_what_two_readers_could_differ_over_is_refused(text: str) -> None:
-    with pytest.raises(InvalidJsonError, match=REFUSED[text].replace("(", r"\(")):
+    with pytest.raises(InvalidJsonError, match=f"^{re.escape(REFUSED[text])}$"):
         value_in(text)
 
 
@@ -55,7 +56,7 @@ def test_what_is_plain_is_read() -> None:
         "b": 2**53 - 1,
     }
     assert value_in("[" * 32 + "]" * 32) is not None
-    with pytest.raises(InvalidJsonError, match="more than 3 characters"):
+    with pytest.raises(InvalidJsonError, match=r"^it has more than 3 characters$"):
         value_in("1234", most=3)
     assert value_in("123", most=3) == 123
 
@@ -93,7 +94,7 @@ def test_an_event_is_its_own_canonical_form() -> None:
     ],
 )
 def test_what_is_in_no_place_is_no_event(changes: dict[str, Any]) -> None:
-    with pytest.raises(InvalidJsonError, match="it is not an event"):
+    with pytest.raises(InvalidJsonError, match=r"^it is not an event$"):
         event_in(canonical(EVENT | changes))
 
 
