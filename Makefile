@@ -23,10 +23,10 @@ check: .venv/made
 		|| { echo "a pure room is not wholly covered"; exit 1; }
 
 # The rooms that decide: every line and branch of them is tested.
-PURE_ROOMS := absence actors addresses answers certificates chain checkpoints deadlines desk/actions desk/explanations exports \
-	desk/returns forecast guards identifiers identity lifecycle merkle options outcomes \
-	pseudonyms references retention retries \
-	run/canary run/conclusions runids spreadsheet strictjson watch/findings
+PURE_ROOMS := absence actors addresses answers certificates chain checkpoints continuity deadlines \
+	desk/actions desk/explanations desk/returns exports forecast guards identifiers identity \
+	lifecycle merkle options outcomes pseudonyms references retention retries run/canary \
+	run/conclusions runids spreadsheet strictjson watch/findings
 comma := ,
 space := $(subst ,, )
 PURE := $(subst $(space),$(comma),$(PURE_ROOMS:%=*/forge_gdpr/%.py))

@@ -5,16 +5,19 @@ each to its run's root, from the run's closing to the root of the main chain, an
 checkpoint that has this root. Everything else in it is told from these events, so that whoever
 verifies it can tell it again. Decides only; does no I/O.
 
-The format, ``forge-gdpr certificate 3``: a JSON object (RFC 8259) of at most 64 Mi characters, with
-no name twice, whole numbers below 2**53 only, and these names, all of them, and no others.
+The format, ``forge-gdpr certificate 3``: a JSON object (RFC 8259) of at most 64 Mi characters and
+32 levels, with no name twice, no half characters, whole numbers below 2**53 only, and these names,
+all of them, and no others.
 
 - ``certificate``: the text ``forge-gdpr certificate 3``.
 - ``evidence``: an object of
 
   - ``checkpoint``: a signed note, as `checkpoints` describes it, with one signature.
   - ``events``: a list of proven events. Each is an object of ``previous`` (the hash of the event
-    before it: 64 lower-case hex digits), ``body`` (the event: a text that is its own canonical
-    form by RFC 8785, with ASCII names) and ``path`` (a list of hashes: 64 lower-case hex digits).
+    before it: 64 lower-case hex digits), ``body`` (the event: a text of at most 1 Mi characters
+    that is its own canonical form by RFC 8785, with ASCII names; what of it is told below is of
+    the kind that `_KINDS` has for it, or null) and ``path`` (a list of hashes: 64 lower-case hex
+    digits).
     All have the same ``request_id``. One of them, and no more, ends the request:
     ``request.closed``, ``request.cancelled`` or ``request.refused``. No ``chain`` and ``seq`` are
     there twice. They are in the order of (time, chain is not ``main``, chain, seq), where the time
