@@ -191,6 +191,31 @@ def test_a_request_that_a_person_ended_has_no_run(ending: str) -> None:
     assert document["result"]["verified_absent"] is False
 
 
+@pytest.mark.parametrize(
+    ("changes", "is_shown"),
+    [
+        ({}, True),
+        ({"status": "done"}, True),
+        ({"status": "pending"}, False),
+        ({"event": "attempt.started"}, False),
+        ({"steps": [{"name": "verify", "http_status": 410}]}, True),
+        ({"steps": [{"name": "verify", "http_status": 411}]}, False),
+        ({"steps": [{"name": "account", "http_status": 404}]}, False),
+    ],
+)
+def test_that_the_user_was_not_there_afterwards_the_last_attempt_shows(
+    changes: Mapping[str, Any], is_shown: bool
+) -> None:
+    document = make_document(ADMITTED, {**FINISHED, **changes}, CLOSED)
+    assert document["result"]["verified_absent"] is is_shown
+
+
+@pytest.mark.parametrize(("day", "is_kept"), [("24", True), ("25", True), ("23", False)])
+def test_the_last_day_is_on_time(day: str, is_kept: bool) -> None:
+    document = make_document(ADMITTED, {**CLOSED, "due_on": f"2026-11-{day}"})
+    assert document["result"]["on_time"] is is_kept
+
+
 def test_a_date_that_nobody_recorded_is_neither_kept_nor_missed() -> None:
     document = make_document({**ADMITTED}, {**CLOSED, "due_on": None})
     assert document["result"]["on_time"] is None
