@@ -13,7 +13,7 @@ from forge_gdpr.database.schema import TRIGGERS
 from forge_gdpr.merkle import root_of
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 Record = dict[str, list[dict[str, Any]]]
 
@@ -52,7 +52,7 @@ def rewritten(record: Record) -> list[dict[str, Any]]:
             continue
         ours = runs[chain] = sealed(bodies, chain)
         for body in record["main"]:
-            if body["event"] == "run.closed" and body["run_id"] == chain:
+            if body.get("event") == "run.closed" and body.get("run_id") == chain:
                 body |= {
                     "length": len(ours),
                     "head": ours[-1]["hash"] if ours else GENESIS,
@@ -74,13 +74,17 @@ def write(engine: Engine, rows: list[dict[str, Any]]) -> None:
             for name in TRIGGERS["sqlite"]:
                 connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
         connection.exec_driver_sql("DELETE FROM audit_events")
-        names = ", ".join(rows[0]) if rows else ""
-        marker = "?" if engine.dialect.name == "sqlite" else "%s"
-        for row in rows:
-            values = ", ".join(marker for _ in row)
-            connection.exec_driver_sql(
-                f"INSERT INTO audit_events ({names}) VALUES ({values})", tuple(row.values())
-            )
+        insert_all(connection, rows)
+
+
+def insert_all(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    names = ", ".join(rows[0]) if rows else ""
+    marker = "?" if connection.dialect.name == "sqlite" else "%s"
+    for row in rows:
+        values = ", ".join(marker for _ in row)
+        connection.exec_driver_sql(
+            f"INSERT INTO audit_events ({names}) VALUES ({values})", tuple(row.values())
+        )
 
 
 #: By column: values by which its owner may replace what it holds, as SQL; a null is tried as well.

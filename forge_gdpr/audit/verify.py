@@ -263,7 +263,7 @@ class _Record:
     def _of_main(self, body: dict[str, Any], before: Head) -> str:
         """Let `main` note its next event; return what is wrong with it."""
         problem = self._main.look(body, before)
-        if problem or body["event"] != EventName.RUN_CLOSED:
+        if problem or body.get("event") != EventName.RUN_CLOSED:
             return problem
         run_id = body["run_id"]
         chain = self._chains.pop(run_id, None) or _Chain(*self._past.chain(run_id))
@@ -322,7 +322,7 @@ class _Main:
         """Note an event and say what is wrong with it; ``head`` and tree are the chain before."""
         self.reach(head)
         run_id = body.get("run_id", "")
-        match body["event"]:
+        match body.get("event"):
             case EventName.RUN_OPENED:
                 if run_id in self.opened:
                     return f"opens run {_shown(run_id)} again"
