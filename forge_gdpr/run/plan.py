@@ -20,6 +20,7 @@ from forge_gdpr.chain import canonical, written_time
 from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.errors import GuardStoppedError
 from forge_gdpr.pseudonyms import Kind, subject_of
+from forge_gdpr.queue.admission import shown_regime
 from forge_gdpr.queue.cells import cell
 from forge_gdpr.strictjson import InvalidJsonError, is_time, value_in
 
@@ -178,7 +179,7 @@ def made(
         Planned(
             id=row.id,
             subject=row.subject or _subject(row, key),
-            regime=row.regime,
+            regime=shown_regime(row.regime),
             due_on=(row.due_on or legal.due_on(row.regime, row.received_at)).isoformat(),
             state=_state(row, key),
         )
