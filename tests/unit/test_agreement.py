@@ -35,7 +35,7 @@ from evidence import (
 from exported import CERTIFICATES
 from fuzzing import as_text, changed, changed_inside, in_other_bytes, respelled
 
-from forge_gdpr import certificates
+from forge_gdpr import certificates, outcomes
 from forge_gdpr.certificates import InvalidCertificateError
 from forge_gdpr.chain import canonical, seal
 from forge_gdpr.cli import certificate as certifying
@@ -318,6 +318,61 @@ def test_they_agree_on_the_certificate_in_a_page(count: int, tmp_path: Path, key
         accepted.update(ours=mine, theirs=other)
     report("pages", accepted, count)
     assert accepted["theirs"] > accepted["ours"] > 0
+
+
+#: What events of a request may say of what became of it, in all its spellings.
+OUTCOMES: Final = (
+    *("erased", "erased", "absent_after_attempt", "already_absent", "not_found_by_email"),
+    *("cancelled", "from_the_future", "", None),
+)
+PATHS: Final = ("list", "sentinel", "get", None)
+STEPS: Final = (
+    *({"name": name, "http_status": 200} for name in ("logs", "logs", "account", "verify")),
+    *({"name": name, "http_status": 404} for name in ("logs", "account", "verify")),
+    *({"name": "logs", "http_status": status} for status in (199, 300, 503, None)),
+)
+
+
+def said(draw: Random) -> dict[str, Any]:
+    if draw.random() < 0.4:
+        absence = {name: draw.choice(PATHS) for name in ("paths", "gone")}
+        event: dict[str, Any] = {
+            "event": "request.closed",
+            "outcome": draw.choice(OUTCOMES),
+            "absence": draw.choice((None, "list", absence, {})),
+            "steps": draw.choice((None, [], ["logs"], ["account"], ["logs", "account"])),
+        }
+        if isinstance(event["absence"], dict):
+            event["absence"] |= {"account": draw.choice((*verify.ACCOUNTS, "else"))}
+    else:
+        event = {
+            "event": "attempt.finished",
+            "status": draw.choice(("done", "done", "pending", None)),
+            "ended": draw.choice(("crashed", "answered", None)),
+            "reached": draw.choice((True, False, None)),
+            "steps": draw.choice((None, [], draw.choices(STEPS, k=draw.randint(1, 3)))),
+        }
+    kept = [name for name in event if name == "event" or draw.random() < 0.8]
+    return {name: event[name] for name in kept}
+
+
+def test_they_have_the_same_words_for_what_became_of_a_request() -> None:
+    seen: Counter[str | None] = Counter()
+    for number in range(3_000):
+        draw = Random(number)  # noqa: S311  # to be repeated
+        events = [said(draw) for _ in range(draw.randint(1, 5))]
+        logs = verify.logs_in(events)
+        assert logs == outcomes.logs_in(events), events
+        seen[logs] += 1
+        for event in events:
+            if event["event"] == "request.closed":
+                outcome = event.get("outcome")
+                absence = verify.absence_in(event)
+                assert verify.name_of(outcome) == outcomes.name_of(outcome)
+                assert verify.meaning_of(outcome) == outcomes.meaning_of(outcome)
+                assert absence == outcomes.absence_in(event), event
+                seen[absence] += 1
+    assert len(seen) == 6 + 3 * 4 + 2  # every way to lose logs, to be absent, or not to know
 
 
 # Exports
