@@ -547,7 +547,8 @@ class Export:
         self.chains: list[dict[str, Any]] = []
         self.last_at: str | None = None  # of the last event of main that is not withheld
         self.gap = False  # whether events of main were withheld since
-        self.events = self.withheld = self.in_period = self.in_period_unsigned = 0
+        self.events = self.withheld = 0
+        self.in_period = self.in_period_unsigned = self.in_period_kept = 0
         self.first_unsigned = 0  # its number in main
 
     def read(self, lines: Iterable[bytes]) -> None:
@@ -633,6 +634,7 @@ class Export:
         if self.since <= event["at"] < self.until:
             self.in_period += 1
             self.in_period_unsigned += signed == "no"
+            self.in_period_kept += signed == "checkpoint"
             self.sheet.add(csv_record([cells_of(event, signed).get(name) for name in COLUMNS]))
 
     def _note(self, event: dict[str, Any], where: str) -> None:
@@ -827,30 +829,36 @@ def verify_export(
 def export_lines(export: Export, beside: dict[str, Any]) -> list[str]:
     """Return what was shown, no more than that."""
     query, checkpoint = export.told["query"], export.checkpoint
-    tail = f" ({export.unsigned} of them NOT SIGNED)" if export.unsigned else ""
-    period_tail = (
-        f" ({export.in_period_unsigned} of them NOT SIGNED)" if export.in_period_unsigned else ""
-    )
+    head = "VERIFIED: the export is unchanged and complete"
+    is_later = query["until"] > checkpoint.at
+    if export.unsigned:
+        head = "VERIFIED AS FAR AS IT IS SIGNED, and there it is complete"
+    elif is_later:
+        head += f" up to {checkpoint.at}, when it was signed"
+    tail = export.in_period_unsigned
     lines = [
-        "VERIFIED: the export is unchanged and complete"
-        if not export.unsigned
-        else "VERIFIED AS FAR AS IT IS SIGNED: there the export is unchanged and complete",
+        head,
         (
             f"  period: {query['first_day']} to {query['last_day']} ({query['time_zone']}),"
             f" from {query['since']} until before {query['until']}"
         ),
         (
-            f"  events: {export.events}{tail}, of these in the period:"
-            f" {export.in_period}{period_tail}; {export.withheld} more by their hash alone"
+            # Without the checkpoint's own: whether it is there, nobody signs.
+            f"  events in the period: {export.in_period - export.in_period_kept}"
+            + (f" ({tail} of them NOT SIGNED)" if tail else "")
         ),
+        f"  events outside it, by their hash alone: {export.withheld}",
         f"  chains of runs: {len(export.chains) - 1}",
         *signature_lines(checkpoint),
         "What this does not show:",
         "- Whether the key is the controller's: compare its SHA-256 by another way than it came.",
         "- Whether the period is the one that you asked for.",
-        "- What is left on Forge's disks: it shows what was recorded and what Forge answered.",
+        "- That Forge answered so: that is the word of the holder of the key.",
+        "- What is left on Forge's disks.",
         "- By whom the checkpoint was asked for, when the export was issued, and by which version.",
     ]
+    if is_later:
+        lines.append("- That what was recorded after it was signed is here.")
     if export.unsigned:
         first = f", in main from event {export.first_unsigned}" if export.first_unsigned else ""
         lines.append(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from evidence import make_export
 from exported import (
     CERTIFICATES,
     CHANGES,
@@ -57,18 +58,36 @@ def lines_about(export: Export, folder: Path, **given: Any) -> list[str]:
 def test_it_says_what_was_shown_and_what_was_not(tmp_path: Path) -> None:
     export = signed_export()
     lines = lines_about(export, tmp_path)
-    assert lines[:6] == [
+    assert lines[:7] == [
         "VERIFIED: the export is unchanged and complete",
         (
             "  period: 2026-07-01 to 2026-09-30 (UTC), from 2026-07-01T00:00:00.000000Z until"
             " before 2026-10-01T00:00:00.000000Z"
         ),
-        "  events: 16, of these in the period: 10; 2 more by their hash alone",
+        "  events in the period: 10",
+        "  events outside it, by their hash alone: 2",
         "  chains of runs: 2",
         "  signed: example.org/forge-gdpr, 12 events of main, 2026-11-24T03:00:00.000000Z",
         f"  by: example.org/forge-gdpr, key {KEY.public.id}, SHA-256 {KEY.public.fingerprint}",
     ]
     assert "NOT SIGNED" not in "".join(lines)
+
+
+def test_a_period_that_goes_on_is_complete_up_to_the_signature(tmp_path: Path) -> None:
+    folder = tmp_path / "evidence"
+    folder.mkdir()
+    export = make_export()
+    (folder / "manifest.json").write_text(export.manifest)
+    (folder / "events.jsonl").write_text(export.events)
+    (folder / "events.csv").write_bytes(export.sheet.encode())
+    lines = verify.verify_export(folder, KEYS)
+    signed_at = "2026-11-24T03:00:00.000000Z"
+    assert lines[0] == (
+        f"VERIFIED: the export is unchanged and complete up to {signed_at}, when it was signed"
+    )
+    assert "- That what was recorded after it was signed is here." in lines
+    rows = export.sheet.count("\n") - 1
+    assert lines[2] == f"  events in the period: {rows - 1}"  # without the checkpoint's own
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -89,9 +108,14 @@ def test_what_is_not_signed_is_refused_or_counted(name: str, tmp_path: Path) -> 
     folder = tmp_path / "evidence"
     lines = verify.verify_export(folder, KEYS, allow_unsigned_tail=True)
     count = export.manifest["events_not_signed"]
-    assert lines[0].startswith("VERIFIED AS FAR AS IT IS SIGNED: ")
-    assert f"({count} of them NOT SIGNED)" in lines[2]
-    assert [line for line in lines if line.startswith("- Anything about what is NOT SIGNED, ")]
+    assert lines[0].startswith("VERIFIED AS FAR AS IT IS SIGNED, ")
+    in_period = export.manifest["events_in_period_not_signed"]
+    assert lines[2].endswith(f" ({in_period} of them NOT SIGNED)")
+    assert [
+        line
+        for line in lines
+        if line.startswith(f"- Anything about what is NOT SIGNED, {count} event")
+    ]
 
 
 def test_a_run_that_no_signed_event_closes_is_named(tmp_path: Path) -> None:
