@@ -146,8 +146,8 @@ def run(order: Order, around: Surroundings) -> Summary:
     with reading(around.engine) as connection:
         require_current(connection)
         rupture = continued(connection, order.limits, order.copies)
-        started_s = around.monotonic()
         opened_at = database_now(connection)
+        started_s = around.monotonic()  # afterwards: so no event is from after it was recorded
     clock = Clock(opened_at=opened_at, started_s=started_s, monotonic=around.monotonic)
     rules = Rules(
         run_id=uuid7(now=opened_at, random=around.random(RANDOM_BYTES)),
