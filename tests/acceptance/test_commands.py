@@ -185,6 +185,8 @@ def test_bad_settings_are_exit_code_3(program: Program, tmp_path: Path) -> None:
         ({"FORGE_GDPR_USER_ID_PATTERN": "[0-9"}, "is not a regular expression of Python: unterm"),
         ({"FORGE_GDPR_USER_ID_PATTERN": "a{99999999999}"}, "is not a regular expression"),
         ({"FORGE_GDPR_USER_ID_PATTERN": "'[0-9]+'"}, "has quotation marks, blanks"),
+        ({"FORGE_GDPR_REFERENCE_PATTERN": "T-["}, "is not a regular expression of Python: unterm"),
+        ({"FORGE_GDPR_REFERENCE_PATTERN": "x" * 1001}, "is longer than 1000 characters"),
         ({"FORGE_GDPR_USER_ID_PATTERN": "[0-9]+\r"}, "has quotation marks, blanks"),
         ({"FORGE_GDPR_API_KEY": ""}, "there is no API key"),
         ({"FORGE_GDPR_API_KEY": "", "FORGE_GDPR_API_KEY_FILE": str(key)}, "chmod 600"),

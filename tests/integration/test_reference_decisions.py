@@ -6,8 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from alembic import command
 from world import fetch, insert
 
+from forge_gdpr.database import schema
 from forge_gdpr.database.engine import writing
 from forge_gdpr.errors import DatabaseError
 from forge_gdpr.references import is_hash
@@ -72,8 +74,8 @@ def test_what_is_withheld_stays_withheld(
             "UPDATE deletion_requests SET closed_at = '2020-01-01 00:00:00.000000'"
         )
     explain = ("requests", "explain", "--reference", f" {reference}\t")
-    for command in (("requests", "list"), explain):
-        done = program.here(*command)
+    for asking in (("requests", "list"), explain):
+        done = program.here(*asking)
         assert done.returncode == 0
         assert reference not in done.stdout
     assert program.here("audit", "retention").returncode == 0
@@ -214,3 +216,19 @@ def test_what_was_withheld_is_withheld_of_a_corrected_row(program: Program, engi
         assert done.returncode == 0, done.stderr
     assert stands(engine) == withheld
     assert is_hash(stands(engine, 2))
+
+
+def test_references_that_are_there_are_trimmed_unless_that_would_make_two_of_one(
+    engine: Engine,
+) -> None:
+    with writing(engine) as connection:
+        command.downgrade(schema._config(connection), "0004")
+    kept = ["4711 ", "4711", "\t4712", " 4712", None]
+    made = ["T-1\u00a0", "T-2\n", " ", "T-3"]
+    for reference in (*kept, *made):
+        insert(engine, {"forge_user_id": ADA.id, "reference": reference})
+    assert schema.upgrade(engine) == "0004"
+    after = fetch(engine, "SELECT reference FROM deletion_requests ORDER BY id")
+    assert after == [*kept, "T-1", "T-2", None, "T-3"]
+    insert(engine, {"forge_user_id": ADA.id, "reference": "T-4 "})
+    assert "T-4" in fetch(engine, "SELECT reference FROM deletion_requests")
