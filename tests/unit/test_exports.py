@@ -94,7 +94,7 @@ def test_an_older_export_is_valid_with_the_sheet_of_its_time() -> None:
     assert verified(manifest, lines, **allowed).manifest == manifest
     assert verified(manifest, lines, **allowed).tail.events == {"main": 2}
     with pytest.raises(InvalidExportError, match=r"^not signed are 2 of main"):
-        verified(manifest, lines, **(allowed | {"allow_unsigned_tail": False}))
+        verified(manifest, lines, sheet_sha256=digest, keys=[KEY.public])
     for newer, said in ((SECOND_FORMAT, "files"), (FORMAT, "chains, files, events_not_signed")):
         with pytest.raises(InvalidExportError, match=f"something else than its events: {said}"):
             verified(manifest | {"export": newer}, lines, **allowed)
@@ -191,7 +191,7 @@ def test_a_sheet_that_says_something_else_is_found() -> None:
         verified(export.manifest, export.lines, sheet_sha256="ab" * 32, keys=[KEY.public])
 
 
-@pytest.mark.parametrize("manifest", [None, [], 7, "export", {}])
+@pytest.mark.parametrize("manifest", [None, [], 7, "export", {}, {"export": []}])
 def test_what_is_no_manifest_proves_nothing(manifest: object) -> None:
     with pytest.raises(InvalidExportError, match=r"^its manifest is none of this kind$"):
         verified(manifest, [], sheet_sha256="", keys=[KEY.public])
