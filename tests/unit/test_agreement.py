@@ -13,6 +13,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
@@ -38,6 +39,7 @@ from fuzzing import as_text, changed, changed_inside, in_other_bytes, respelled
 from forge_gdpr import certificates, outcomes
 from forge_gdpr.certificates import InvalidCertificateError
 from forge_gdpr.chain import canonical, seal
+from forge_gdpr.checkpoints import InvalidCheckpointError, checkpoint_in, sole_signer
 from forge_gdpr.cli import certificate as certifying
 from forge_gdpr.cli import export as exporting
 from forge_gdpr.errors import ForgeGdprError
@@ -373,6 +375,59 @@ def test_they_have_the_same_words_for_what_became_of_a_request() -> None:
                 assert absence == outcomes.absence_in(event), event
                 seen[absence] += 1
     assert len(seen) == 6 + 3 * 4 + 2  # every way to lose logs, to be absent, or not to know
+
+
+def refused_by_us(check: Callable[[], object]) -> bool:
+    try:
+        check()
+    except (InvalidCertificateError, InvalidCheckpointError):
+        return True
+    return False
+
+
+def test_they_take_the_same_texts_for_events_that_can_be_told() -> None:
+    seen: Counter[bool] = Counter()
+    values = (*ODD, 12, -1, 2**53 - 1, 2**53, "x", ["a", "b"], "2026-11-24T03:00:01.000000Z")
+    values = (*values, "2026-02-30", "20261124", "2026-11-24T03:00:01Z", {"name": "a"}, [None])
+    for name in (*NAMES, *certificates._KINDS, "chain", "seq", "steps", "steps"):
+        for value in values:
+            text = canonical({"at": AT, "chain": "c", "event": "e", "seq": 1, name: value})
+            is_refused = refused_by_us(partial(certificates._event_in, text))
+
+            def check(text: str = text) -> None:
+                verify.require_told(verify.read_event(text, "it"), "it")
+
+            assert theirs(check) != is_refused, text
+            seen[is_refused] += 1
+    assert min(seen[True], seen[False]) > 300
+
+
+AT: Final = "2026-11-24T03:00:01.000000Z"
+
+
+def test_they_take_the_same_texts_for_checkpoints() -> None:
+    """Each is signed: only its form can be wrong."""
+    public = verify.read_keys(f"{KEY.public}\n")
+    text = NOTE.split("\n\n")[0] + "\n"
+    seen: Counter[bool] = Counter()
+    for number in range(600):
+        draw = Random(number)  # noqa: S311  # to be repeated
+        changed_text = respelled(text, draw) if number else text
+        if changed_text.encode(errors="replace").decode() != changed_text:
+            continue  # nobody can sign half a character
+        note = KEY.signed(changed_text)
+        if draw.random() < 0.2:
+            note = respelled(note, draw)
+
+        def ours_of(note: str = note) -> None:
+            checkpoint_in(note)
+            sole_signer(note, [KEY.public])
+
+        is_refused = refused_by_us(ours_of)
+        assert theirs(partial(verify.Checkpoint, note, public)) != is_refused, note
+        seen[is_refused] += 1
+    assert seen[True] > 300
+    assert seen[False] > 20
 
 
 # Exports
