@@ -99,6 +99,50 @@ def test_it_refuses_every_change(change: str, tmp_path: Path) -> None:
         lines_about(export, tmp_path, allow_unsigned_tail=True)
 
 
+#: What is refused by itself, not only because the manifest would have to be told again.
+BY_ITSELF: Final[dict[str, str]] = {
+    **dict.fromkeys(
+        (
+            "line with blanks",
+            "line with another end",
+            "letter spelt out",
+        ),
+        "a line is not in canonical form",
+    ),
+    **dict.fromkeys(("more in a line", "more in a withheld line"), "odd line"),
+    **dict.fromkeys(
+        ("no JSON", "too deep", "empty line", "line without its end"), "not JSON in UTF-8"
+    ),
+    **dict.fromkeys(("hash that is none", "previous that is none"), "not 64 hex digits"),
+    **dict.fromkeys(("issued at no time", "issued by two lines", "issued by a number"), "when and"),
+    **dict.fromkeys(("moments of another period", "another time zone"), "names another period"),
+    "endless line": "longer than 1048576 characters",
+    "name twice": "stands twice",
+    "hash as number": "something else than text",
+    "manifest of another kind": "is not of the format",
+    "no time zone": "is not known here",
+    "a day in another form": "not written as YYYY-MM-DD",
+    "the calendar's end": "is not in the calendar",
+    "more in the query": "does not say what was asked for",
+    "one more signature": "has not exactly one signature",
+    "signature stripped": "it is not signed",
+    "withheld in a run": "an event of a run is withheld",
+    "of the period withheld": "are withheld that may lie in the period",
+    "end of main cut": "its end was cut off",
+    "run dropped": "the events of run run-2 are missing",
+    "last of a run removed": "run run-2 is not as main says",
+    "another run": "the chain run-1 does not belong here",
+}
+
+
+@pytest.mark.parametrize("change", BY_ITSELF)
+def test_it_refuses_what_is_wrong_by_itself(change: str, tmp_path: Path) -> None:
+    export = Export().told()
+    CHANGES[change][0](export)
+    with pytest.raises(Refusal, match=BY_ITSELF[change]):
+        lines_about(export, tmp_path, allow_unsigned_tail=True)
+
+
 @pytest.mark.parametrize("name", TAILS)
 def test_what_is_not_signed_is_refused_or_counted(name: str, tmp_path: Path) -> None:
     make, _said = TAILS[name]
