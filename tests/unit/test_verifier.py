@@ -116,6 +116,24 @@ BY_ITSELF: Final[dict[str, str]] = {
     **dict.fromkeys(("hash that is none", "previous that is none"), "not 64 hex digits"),
     **dict.fromkeys(("issued at no time", "issued by two lines", "issued by a number"), "when and"),
     **dict.fromkeys(("moments of another period", "another time zone"), "names another period"),
+    **dict.fromkeys(
+        ("word in main", "word in a run", "hash"), "of (main|run-2) does not match its hash"
+    ),
+    **dict.fromkeys(("previous", "event sealed again"), "is not tied to the event before it"),
+    **dict.fromkeys(
+        ("first removed", "middle removed", "one inserted", "two swapped"),
+        "one is missing, or was added",
+    ),
+    **dict.fromkeys(
+        ("signed event sealed again", "withheld hash", "checkpoint of another record"),
+        "are not what was signed",
+    ),
+    **dict.fromkeys(
+        ("run twice", "main after a run", "shorter period"),
+        "the chain (run-2|run-3|main) does not belong here",
+    ),
+    "last of a run sealed again": "run run-2 is not as main says",
+    "another key": "none of the given keys has signed",
     "endless line": "longer than 1048576 characters",
     "name twice": "stands twice",
     "hash as number": "something else than text",
