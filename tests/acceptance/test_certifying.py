@@ -292,10 +292,10 @@ def test_prove_writes_the_certificate_of_the_newest_end(
     )
     assert (checked.returncode, ADA.id in proof.read_text()) == (0, False)
     assert stat.S_IMODE(proof.stat().st_mode) == 0o600
-    for name in ("none/proof.json", "proof.json"):  # no folder; over nothing
+    for name, code in (("none/proof.json", 3), ("proof.json", 2)):  # no folder; over nothing
         nowhere = after_a_night.here(*words[:-1], name)
-        assert (nowhere.returncode, nowhere.stderr.count("\n")) == (3, 1)
-    assert not list(after_a_night.folder.glob(".certificate-*"))
+        assert (nowhere.returncode, nowhere.stderr.count("\n")) == (code, 1)
+    assert not list(after_a_night.folder.glob(".forge-gdpr-*"))
     proof.unlink()
     open_only = after_a_night.here(
         "audit", "prove", "--user-id", DAN.id, "--certificate", "proof.json"
