@@ -3,8 +3,12 @@
 A database that was restored from a backup is whole in itself, and has lost its end. A checkpoint
 that was kept elsewhere shows it: each event's hash covers the one before it, so a record extends a
 checkpoint over its first ``size`` events if, and only if, event ``size`` still has that hash. That
-is one read, however long the record is; the Merkle roots (RFC 6962 §2.1.2) are compared when all
-leaves are read anyhow, which is before anything is signed.
+is one look into an index, however long the record is; the Merkle roots (RFC 6962 §2.1.2) are
+compared when all leaves are read anyhow, which is before anything is signed.
+
+The record has to extend every checkpoint that was kept and counts, not only the one over the most
+events: a history that was given up after a restore may be longer than the one that went on, and
+when it comes back, it extends its own checkpoints and not those that were kept since.
 """
 
 from __future__ import annotations
@@ -15,10 +19,16 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Final
 
-from forge_gdpr.checkpoints import InvalidCheckpointError, checkpoint_in, is_whole, require_signed
+from forge_gdpr.checkpoints import (
+    InvalidCheckpointError,
+    checkpoint_in,
+    is_whole,
+    require_signed,
+    signers_in,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from forge_gdpr.checkpoints import Checkpoint, PublicKey
 
@@ -29,13 +39,38 @@ _MIDDLE: Final = tuple(
 _SIGNATURE: Final = re.compile(r"— (\S+) \S+")
 
 
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A checkpoint that was kept outside the database."""
+
+    note: str
+    checkpoint: Checkpoint
+
+    def is_extended(self, hashes: Mapping[int, str]) -> bool:
+        """Say whether a record with these hashes, by their numbers, extends it."""
+        return hashes.get(self.checkpoint.size) == self.checkpoint.head
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
     """The checkpoints that were kept outside the database, as far as they count."""
 
-    newest: Checkpoint | None = None  #: over the most events
+    copies: Sequence[Copy] = ()  #: in the order in which they were kept
     last: str | None = None  #: the digest of the last note there is, which stands for all of them
-    is_unknown: bool = False  #: there are some of this record, and no key here has signed any
+
+    @property
+    def sizes(self) -> list[int]:
+        """The numbers of the events whose hashes tell whether a record extends them."""
+        return sorted({copy.checkpoint.size for copy in self.copies})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What the checkpoints that were kept say of today's record."""
+
+    newest: Sequence[Checkpoint] = ()  #: the last one kept and the one over the most events
+    rupture: Rupture | None = None
+    unknown: str | None = None  #: whose key has signed this record's, and is not known here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,53 +127,83 @@ def standing(notes: Sequence[str], *, lost: Collection[str]) -> Sequence[str]:
     """Return those of the notes, in the order in which they were kept, that still count.
 
     Args:
-        notes: that were kept.
+        notes: that were kept. One that was kept twice was kept when it first was.
         lost: digests of notes whose history was lost in a restore, on record: what was kept up to
             one of them counts no more.
     """
-    excused = max((n for n, note in enumerate(notes, start=1) if digest(note) in lost), default=0)
-    return notes[excused:]
+    once = list(dict.fromkeys(notes))
+    excused = max((n for n, note in enumerate(once, start=1) if digest(note) in lost), default=0)
+    return once[excused:]
 
 
-def kept(notes: Sequence[str], *, keys: Sequence[PublicKey], lost: Collection[str]) -> Kept:
-    """Return which of these checkpoints the record has to extend.
+def kept(notes: Sequence[str], *, lost: Collection[str] = ()) -> Kept:
+    """Return which of these checkpoints count, whoever has signed them.
 
     Args:
         notes: in the order in which they were kept.
-        keys: that may have signed; none: whoever did.
         lost: see `standing`.
     """
-    names = {key.name for key in keys}
-    ours = []
-    for note in standing(notes, lost=lost):
-        if not is_whole(note):
-            continue
-        checkpoint = checkpoint_in(note)
-        if not keys or checkpoint.origin in names:  # else of another record that shares the file
-            ours.append((checkpoint, note))
-    ours.sort(key=lambda pair: pair[0].size, reverse=True)
-    newest = next((checkpoint for checkpoint, note in ours if _is_signed(note, keys)), None)
+    counting = [note for note in standing(notes, lost=lost) if is_whole(note)]
     return Kept(
-        newest=newest,
-        last=digest(notes[-1]) if notes else None,
-        is_unknown=newest is None and bool(ours),
+        copies=[Copy(note, checkpoint_in(note)) for note in counting],
+        last=digest(list(dict.fromkeys(notes))[-1]) if notes else None,
     )
 
 
-def rupture(
-    checkpoint: Checkpoint, *, length: int, hash_then: str | None, lost: str | None = None
-) -> Rupture | None:
-    """Return how today's record contradicts a checkpoint; None if it extends it.
+def compared(
+    outside: Kept,
+    *,
+    keys: Sequence[PublicKey],
+    hashes: Mapping[int, str],
+    length: int,
+    own: str | None = None,
+) -> Comparison:
+    """Compare the checkpoints that were kept with today's record, which has to extend all of ours.
+
+    Ours are those whose first line names a key that may sign. Of another record that shares the
+    file are the others, unless they are over events of this one: then their key is missing here,
+    and without it nobody would notice that the record does not extend them any more.
 
     Args:
-        checkpoint: signed before.
+        outside: the checkpoints that were kept.
+        keys: that may have signed; none: whoever did.
+        hashes: of the record's events, by their numbers: at least of those in ``outside.sizes``.
         length: of today's main chain.
-        hash_then: of its event number ``checkpoint.size``; None if it has none.
-        lost: the digest of the last note that was kept.
+        own: the newest checkpoint in the record, a signed note.
     """
-    if hash_then == checkpoint.head:
+    names = {key.name for key in keys}
+    ours = [copy for copy in outside.copies if not keys or copy.checkpoint.origin in names]
+    latest = next((copy for copy in reversed(ours) if _is_signed(copy.note, keys)), None)
+    unknown = _unknown(outside, keys=keys, hashes=hashes, own=own)
+    if unknown is None and latest is None and ours:
+        unknown = signers_in(ours[-1].note)[0]
+    if latest is None or unknown is not None:
+        return Comparison(unknown=unknown)
+    for copy in reversed(ours):
+        if not copy.is_extended(hashes) and _is_signed(copy.note, keys):
+            return Comparison(
+                rupture=Rupture(checkpoint=copy.checkpoint, length=length, lost=outside.last)
+            )
+    by_size = sorted(ours, key=lambda copy: copy.checkpoint.size, reverse=True)
+    longest = next(copy for copy in by_size if _is_signed(copy.note, keys))
+    return Comparison(newest=list(dict.fromkeys([latest.checkpoint, longest.checkpoint])))
+
+
+def _unknown(
+    outside: Kept, *, keys: Sequence[PublicKey], hashes: Mapping[int, str], own: str | None
+) -> str | None:
+    """Return who has signed checkpoints of this record and is not known here, as ``name+id``."""
+    if not keys:
         return None
-    return Rupture(checkpoint=checkpoint, length=length, lost=lost)
+    known = {f"{key.name}+{key.id}" for key in keys}
+    of_record = [copy.note for copy in outside.copies if copy.is_extended(hashes)]
+    if own is not None and outside.copies:
+        of_record.append(own)
+    for note in reversed(of_record):
+        signers = signers_in(note)
+        if known.isdisjoint(signers):
+            return signers[0]
+    return None
 
 
 def _is_signed(note: str, keys: Sequence[PublicKey]) -> bool:

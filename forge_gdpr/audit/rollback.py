@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import select
 
+from forge_gdpr import continuity
 from forge_gdpr.audit.events import MAIN, EventName
 from forge_gdpr.audit.history import newest_body
 from forge_gdpr.audit.record import head_of
 from forge_gdpr.chain import canonical
 from forge_gdpr.checkpoints import checkpoint_in
-from forge_gdpr.continuity import kept, notes_among, rupture
+from forge_gdpr.continuity import kept, notes_among
 from forge_gdpr.database.tables import audit_events
 from forge_gdpr.errors import AuditBrokenError, ConfigurationError
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 #: How the record names this guard where somebody went on after a restore.
 GUARD: Final = "restore"
+
+#: Events looked up at once.
+_PAGE: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,40 +49,41 @@ NO_COPIES: Final = Copies()
 
 
 def compared(connection: Connection, copies: Copies) -> tuple[list[Checkpoint], Rupture | None]:
-    """Return the newest checkpoints that are known, and how the record contradicts one of them.
+    """Return the newest checkpoints that are known, and how the record contradicts what was kept.
 
     Args:
         connection: in a transaction.
         copies: the checkpoints that were kept.
 
     Returns:
-        The record's own and the one that was kept, as far as there are any; and None if the record
-        extends both.
+        The record's own and those that were kept, as far as there are any; and None if the record
+        extends it and all that were kept and count.
 
     Raises:
         AuditBrokenError: it contradicts its own newest checkpoint, which no restore does.
-        ConfigurationError: checkpoints were kept, and none of them can be checked.
+        ConfigurationError: the key that signed this record's is not known here.
     """
+    notes = notes_among(copies.read())  # first: no checkpoint is kept before it is in the record
     own = _own(connection)
-    if own is not None and _hash_at(connection, own.size) != own.head:
-        raise changed(own)
-    notes = notes_among(copies.read())
-    outside = kept(notes, keys=copies.keys, lost=lost_notes(connection) if notes else ())
-    if outside.is_unknown:
-        raise ConfigurationError(
-            "no checkpoint in FORGE_GDPR_CHECKPOINT_FILE is signed by a key that is known here, so"
-            " nobody can say whether this database is as it was: add the public key that signed"
-            " them to FORGE_GDPR_PUBLIC_KEY_FILE"
-        )
-    newest = [checkpoint for checkpoint in (own, outside.newest) if checkpoint is not None]
-    if outside.newest is None:
-        return newest, None
-    return newest, rupture(
-        outside.newest,
+    newest = [] if own is None else [checkpoint_in(own)]
+    for checkpoint in newest:
+        if _hashes(connection, [checkpoint.size]).get(checkpoint.size) != checkpoint.head:
+            raise changed(checkpoint)
+    outside = kept(notes, lost=lost_notes(connection) if notes else ())
+    comparison = continuity.compared(
+        outside,
+        keys=copies.keys,
+        hashes=_hashes(connection, outside.sizes),
         length=head_of(connection, MAIN).seq,
-        hash_then=_hash_at(connection, outside.newest.size),
-        lost=outside.last,
+        own=own,
     )
+    if comparison.unknown is not None:
+        raise ConfigurationError(
+            f"checkpoints of this record are signed by {comparison.unknown}, which is not known"
+            " here, so nobody can say whether this database is as it was: add the public key that"
+            " signed them to FORGE_GDPR_PUBLIC_KEY_FILE"
+        )
+    return [*newest, *comparison.newest], comparison.rupture
 
 
 def require_continued(connection: Connection, copies: Copies) -> list[Checkpoint]:
@@ -123,20 +128,29 @@ def acceptance(found: Rupture) -> dict[str, Json]:
     }
 
 
-def _own(connection: Connection) -> Checkpoint | None:
-    """Return the newest checkpoint in the record."""
+def _own(connection: Connection) -> str | None:
+    """Return the newest checkpoint in the record, a signed note."""
     try:
         body = newest_body(connection, chain=MAIN, event=EventName.CHECKPOINT)
-        return None if body is None else checkpoint_in(str(body.get("note")))
+        note = "" if body is None else str(body.get("note"))
+        checkpoint_in(note)
     except ValueError:
         return None  # it is none; `audit verify` finds it
+    return note
 
 
-def _hash_at(connection: Connection, seq: int) -> str | None:
-    """Return the hash of an event of the main chain: one read by its index."""
-    return connection.execute(
-        select(audit_events.c.hash).where(audit_events.c.chain == MAIN, audit_events.c.seq == seq)
-    ).scalar()
+def _hashes(connection: Connection, sizes: Sequence[int]) -> dict[int, str]:
+    """Return the hashes of events of the main chain, by their numbers: each read by its index."""
+    hashes = {}
+    for start in range(0, len(sizes), _PAGE):
+        rows = connection.execute(
+            select(audit_events.c.seq, audit_events.c.hash).where(
+                audit_events.c.chain == MAIN,
+                audit_events.c.seq.in_(sizes[start : start + _PAGE]),
+            )
+        )
+        hashes.update({row.seq: row.hash for row in rows})
+    return hashes
 
 
 def lost_notes(connection: Connection) -> set[str]:

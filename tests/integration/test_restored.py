@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from builders import make_checkpoint
 from sqlalchemy import create_engine, make_url
 from world import fetch, insert
 
+from forge_gdpr.checkpoints import signing_key
 from forge_gdpr.sandbox import Sandbox, generated_user
 
 if TYPE_CHECKING:
@@ -139,6 +142,36 @@ def test_a_second_restore_is_noticed_like_the_first(
     assert len(record(engine)) > 0
 
 
+def test_a_history_that_was_given_up_does_not_come_back_unseen(
+    program: Program, engine: Engine, sandbox: Sandbox, backup: Callable[[], Callable[[], None]]
+) -> None:
+    program.here("audit", "keygen", "key")
+    assert program.here("run", **SIGNING).returncode == 0
+    restore = backup()
+    for _ in range(3):
+        assert program.here("run", **SIGNING).returncode == 0
+    insert(engine, {"forge_user_id": generated_user(0).id})
+    later = backup()
+    restore()
+    assert program.here(*GO_ON, **SIGNING).returncode == 0
+    insert(engine, {"forge_user_id": generated_user(0).id})
+    program.here("requests", "hold", "1", "--reason", "dispute")
+    assert program.here("run", **SIGNING).returncode == 0
+    later()  # a newer backup is found: of the history that was given up, where nobody is held
+    before = (record(engine), notes(program))
+    refused = program.here("run", **SIGNING)
+    assert (refused.returncode, refused.stderr.count("\n")) == (6, 1)
+    assert "is not the one that the checkpoint of" in refused.stderr
+    assert program.here("audit", "checkpoint", **SIGNING).returncode == 6
+    assert (record(engine), notes(program)) == before
+    assert people(sandbox) == 0
+    program.here("requests", "hold", "1", "--reason", "dispute")  # made again
+    assert program.here(*GO_ON, **SIGNING).returncode == 0
+    assert program.here("run", **SIGNING).returncode == 0
+    assert program.here("audit", "verify", **SIGNING).returncode == 0
+    assert people(sandbox) == 0
+
+
 def test_an_emptied_record_is_noticed(
     program: Program, engine: Engine, backup: Callable[[], Callable[[], None]]
 ) -> None:
@@ -172,9 +205,11 @@ def test_what_is_no_restore_is_no_alarm(
     file = signed.folder / "checkpoints"
     file.write_text(f"{file.read_text()}forge-gdpr\n900\nAAEC")  # torn
     assert signed.here("run", **SIGNING).returncode == 0
-    signed.here("audit", "keygen", "other", "--name", "example.org/test")
-    shared = SIGNING | {"FORGE_GDPR_SIGNING_KEY_FILE": "other"}
-    assert signed.here("run", **shared).returncode == 0  # its checkpoints are none of these
+    others = signing_key("example.org/test", bytes(32))
+    theirs = replace(make_checkpoint([bytes(32)] * 9), origin=others.name)
+    with file.open("a") as copies:  # of another record that shares the file
+        copies.write(f"\n\n{others.signed(theirs.text)}\n")
+    assert signed.here("run", **SIGNING).returncode == 0
     file.unlink()
     assert signed.here("run", **SIGNING).returncode == 0
 
@@ -192,6 +227,12 @@ def test_checkpoints_that_nobody_can_check_are_a_wrong_setting(
     rotated = {"FORGE_GDPR_SIGNING_KEY_FILE": "new", "FORGE_GDPR_PUBLIC_KEY_FILE": "keys.pub"}
     assert record(engine) == before
     assert signed.here("run", **SIGNING | rotated).returncode == 0
+    renamed = signed.here("audit", "keygen", "third", "--name", "example.org/third")
+    assert renamed.returncode == 0
+    dropped = signed.here("run", **SIGNING | {"FORGE_GDPR_SIGNING_KEY_FILE": "third"})
+    assert (dropped.returncode, dropped.stderr.count("\n")) == (3, 1)
+    signer = "+".join((signed.folder / "new.pub").read_text().split("+")[:2])
+    assert f"checkpoints of this record are signed by {signer}, which" in dropped.stderr
     (signed.folder / "folder").mkdir()
     folder = signed.here("run", **SIGNING | {"FORGE_GDPR_CHECKPOINT_FILE": "folder"})
     assert (folder.returncode, "can't be read (IsADirectoryError)" in folder.stderr) == (3, True)
