@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from forge_gdpr.audit import stored
 from forge_gdpr.audit.verify import verify
+from forge_gdpr.database import soundness
 from forge_gdpr.database.engine import reading
 from forge_gdpr.errors import (
     AuditBrokenError,
@@ -42,10 +43,10 @@ def blamed(engine: Engine, error: Exception) -> AuditBrokenError | None:
 
 
 def require_readable(connection: Connection) -> None:
-    """Refuse a record with an event that a query would leave out without a word.
+    """Refuse a record with an event that a query would leave out, or that is no table of ours.
 
     Raises:
         AuditBrokenError: it has one; names the first fault that there is.
     """
-    if stored.has_unreadable(connection):
+    if soundness.form_fault(connection) is not None or stored.has_unreadable(connection):
         verify(connection)

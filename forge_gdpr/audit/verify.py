@@ -23,6 +23,7 @@ from forge_gdpr.audit.past import Past
 from forge_gdpr.audit.stored import FIELDS, Unreadable
 from forge_gdpr.chain import Head, NotCanonicalError, parsed, written_time
 from forge_gdpr.checkpoints import InvalidCheckpointError, checkpoint_in, require_signed
+from forge_gdpr.database import soundness
 from forge_gdpr.errors import AuditBrokenError
 from forge_gdpr.merkle import Tree
 
@@ -90,7 +91,9 @@ def examine(
 ) -> Examined:
     """Examine the whole record, on one snapshot, so that a run that is writing does no harm.
 
-    Each chain is examined up to its first bad event; every row is read and counted.
+    Each chain is examined up to its first bad event; every row is read and counted. Where all of it
+    is read it is also seen whether the table's indexes say what the table says, which takes as long
+    again.
 
     Args:
         connection: in a reading transaction.
@@ -99,11 +102,18 @@ def examine(
         since: only what came after this is read; of what came before it is seen that no event was
             taken away or added, and that `main` has the same hashes. None: all of it.
     """
+    form = soundness.form_fault(connection)
+    if form is not None:  # what is read from it would say nothing of the record
+        head = Head(chain=MAIN)
+        return Examined(events=0, runs=0, open_runs=0, head=head, broken={"table": form})
     main = _Main(keys=keys, against=against)
     past = Past(connection, since)
     record = _Record(main, past, sqlite=connection.dialect.name == "sqlite")
+    lie = None if since is not None else soundness.index_fault(connection)
+    if lie is not None:
+        record.broken["table"] = lie
     record.read(stored.rows(connection, after=past.last_id))
-    count = stored.count(connection)
+    count = stored.count_in_table(connection)
     if count != past.events + record.count:
         told = f"{past.events} were verified, and {record.count}" if past.events else record.count
         record.broken["rows"] = f"the table counts {count} rows, but {told} are read"

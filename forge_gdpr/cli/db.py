@@ -6,7 +6,7 @@ import click
 
 from forge_gdpr.cli import wiring
 from forge_gdpr.cli.parameters import ending
-from forge_gdpr.errors import DatabaseError, ExitCode
+from forge_gdpr.errors import AuditBrokenError, DatabaseError, ExitCode
 
 _CODES = (ExitCode.OK, ExitCode.CONFIGURATION, ExitCode.DATABASE)
 
@@ -51,11 +51,12 @@ def current() -> None:
         click.echo(schema.current(connection) or "none")
 
 
-@db.command(epilog=ending("forge-gdpr db check", *_CODES))
+@db.command(epilog=ending("forge-gdpr db check", *_CODES, ExitCode.AUDIT_BROKEN))
 def check() -> None:
     """Say whether the database can be reached, is at this program's schema, and whole.
 
-    Of a SQLite file also whether a run may write it: whose it is, and how much space there is.
+    Of a SQLite file also whether its indexes say what its tables say, and whether a run may write
+    it: whose it is, and how much space there is.
     """
     from forge_gdpr.watch import checks
     from forge_gdpr.watch.findings import Level
@@ -68,5 +69,6 @@ def check() -> None:
         findings += [checks.owners(file), checks.disk(file.parent), checks.writable(engine)]
     for finding in findings:
         if finding.level is Level.FAILURE:
-            raise DatabaseError(finding.said)
+            broken = finding.code is ExitCode.AUDIT_BROKEN
+            raise (AuditBrokenError if broken else DatabaseError)(finding.said)
     click.echo("the database is reached, whole, and at this program's schema")

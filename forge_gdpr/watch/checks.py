@@ -15,7 +15,7 @@ from forge_gdpr.audit import checkpoints
 from forge_gdpr.audit.events import MAIN, EventName
 from forge_gdpr.audit.history import closings, newest_body
 from forge_gdpr.checkpoints import copies_in
-from forge_gdpr.database import schema
+from forge_gdpr.database import schema, soundness
 from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.engine import reading, writing
 from forge_gdpr.database.faults import shown_url
@@ -91,12 +91,22 @@ def takes_writes(engine: Engine) -> Finding:
 
 
 def undamaged(engine: Engine) -> Finding:
-    """See whether a SQLite file is damaged; PostgreSQL sees to that itself."""
-    if engine.dialect.name != "sqlite":
-        return Finding(name="whole", said="PostgreSQL keeps its files itself")
+    """See whether a SQLite file is damaged; PostgreSQL sees to that itself.
+
+    The record is looked at first: an index of it that says something else than its table may be
+    somebody's work.
+    """
+    advice = "keep the database as it is, run 'forge-gdpr audit verify', and ask who did it"
     with reading(engine) as connection:
-        faults = connection.exec_driver_sql("PRAGMA quick_check").scalars().all()
-    if faults != ["ok"]:
+        sqlite = engine.dialect.name == "sqlite"
+        form = soundness.form_fault(connection)
+        faults = soundness.integrity_faults(connection) if sqlite and form is None else ()
+        lie = form or soundness.lie_in(connection, faults)
+    if lie is not None:
+        return failure("whole", f"{lie}: {advice}", ExitCode.AUDIT_BROKEN)
+    if not sqlite:
+        return Finding(name="whole", said="PostgreSQL keeps its files itself")
+    if faults:
         return failure(
             "whole",
             f"the database {shown_url(engine.url)} is damaged ({len(faults)} faults or more):"
