@@ -19,7 +19,9 @@ all of them, and no others.
     the kind that `_KINDS` has for it, or null) and ``path`` (a list of hashes: 64 lower-case hex
     digits).
     All have the same ``request_id``. One of them, and no more, ends the request:
-    ``request.closed``, ``request.cancelled`` or ``request.refused``. No ``chain`` and ``seq`` are
+    ``request.closed``, ``request.cancelled`` or ``request.refused``. For each number from 1 to the
+    largest ``attempt`` of them, or ``attempts`` of the end, an ``attempt.started`` or
+    ``attempt.finished`` with this ``attempt`` is there. No ``chain`` and ``seq`` are
     there twice. They are in the order of (time, chain is not ``main``, chain, seq), where the time
     is the latest ``at`` of the events here of this chain up to this one.
   - ``runs``: for each chain but ``main`` that an event here is of, in ascending order of their
@@ -44,7 +46,8 @@ all of them, and no others.
   after ``due_on``, null if one of them is; ``verified_absent``: whether an ``attempt.finished`` of
   the same ``subject``, whose ``status``, if it has one, is ``done``, has a step ``verify`` with
   ``http_status`` 404 or 410. ``name``, ``meaning``, ``absence`` and ``logs`` are the words of
-  `outcomes` for these events, those about another ``subject`` left out.
+  `outcomes` for these events, those about another ``subject`` left out; ``meaning`` and ``logs`` as
+  `outcomes.by_these_events` has them, for the record may have more events of the request.
 - ``steps``: of each event, in their order, what it has of `SHOWN`.
 - ``runs``: of each opening ``run_id``, ``opened_at`` (its ``at``), ``actor``, ``version`` and
   ``settings_sha256`` (its ``settings``), or null.
@@ -72,7 +75,14 @@ from forge_gdpr.checkpoints import (
 )
 from forge_gdpr.lifecycle import Outcome, Status
 from forge_gdpr.merkle import root_by
-from forge_gdpr.outcomes import absence_in, logs_in, meaning_of, name_of, steps_in
+from forge_gdpr.outcomes import (
+    absence_in,
+    by_these_events,
+    logs_in,
+    meaning_of,
+    name_of,
+    steps_in,
+)
 from forge_gdpr.strictjson import InvalidJsonError, are_same, event_in, is_time, value_in
 
 if TYPE_CHECKING:
@@ -96,7 +106,7 @@ LIMITS: Final = (
     "It proves what was recorded: that Forge answered so is the word of the holder of the key.",
     "What is left on Forge's disks it does not prove.",
     "It is worth as much as the public key: compare its SHA-256 by another way than it came.",
-    "That the record has no more events of this request than are here, an export of it shows.",
+    "The record may have other events of this request, also later ones: an export shows them.",
     "Of the user's logs it says what these events say; Forge keeps logs unless it is asked.",
     "Where an operator vouched for the account, only the operator's word shows whose it is.",
     "It names nobody: whose pseudonym it is, the holder of the subject key can show.",
@@ -134,6 +144,7 @@ _ENDINGS: Final = {
 }
 _ADMITTED: Final = "request.admitted"
 _FINISHED: Final = "attempt.finished"
+_ATTEMPTS: Final = frozenset({"attempt.started", _FINISHED})
 _FIRST: Final = (_ADMITTED, *_ENDINGS)
 #: What of an event's body a reader needs; the rest stands in the evidence.
 SHOWN: Final = (
@@ -157,6 +168,10 @@ _HASH: Final = re.compile("[0-9a-f]{64}")
 
 class InvalidCertificateError(ValueError):
     """A certificate does not prove what it says. Its message says where it breaks."""
+
+
+class NothingToCertifyError(InvalidCertificateError):
+    """Events that may well be in the record, but of which no certificate can be true."""
 
 
 def _is_text(value: object) -> bool:
@@ -210,7 +225,7 @@ _KINDS: Final[Mapping[str, Callable[[object], bool]]] = {
         ),
         _is_text,
     ),
-    **dict.fromkeys(("request_id", "attempt", "http_status", "length"), _is_number),
+    **dict.fromkeys(("request_id", "attempt", "attempts", "http_status", "length"), _is_number),
     **dict.fromkeys(("due_on", "closed_on"), _is_date),
     "received_at": is_time,
     "late": lambda value: isinstance(value, bool),
@@ -356,6 +371,7 @@ def in_order(events: Iterable[Proven]) -> list[Proven]:
 def _told(evidence: Evidence) -> dict[str, Any]:
     events = [one.said for one in evidence.events]
     end = _end(events)
+    _require_attempts(events, end)
     request = _request(events, end)
     ours = [
         said for said in events if said.get("subject", request["subject"]) == request["subject"]
@@ -400,7 +416,11 @@ def _told_before(evidence: Evidence, *, form: str, issued_at: object) -> dict[st
     del told["proves"], told["record"]["signed_by"]
     told |= {"certificate": form, "issued_at": issued_at, "limits": list(_SECOND_LIMITS)}
     told["request"] = _request_before(events)
-    told["result"] |= {"logs": logs_in(events), "verified_absent": _was_not_there(events)}
+    told["result"] |= {
+        "meaning": meaning_of(told["result"]["outcome"]),
+        "logs": logs_in(events),
+        "verified_absent": _was_not_there(events),
+    }
     if form == FIRST_FORMAT:
         result = {n: value for n, value in told["result"].items() if n not in _SECOND_RESULTS}
         told["result"] = result | {"meaning": _FIRST_MEANINGS.get(str(result["outcome"]))}
@@ -471,9 +491,33 @@ def _end(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     ids = {said.get("request_id") for said in events}
     if len(ids) != 1 or None in ids:
         raise InvalidCertificateError("its events are not those of one request")
-    if len(ends) != 1:
-        raise InvalidCertificateError("its request is not closed, or twice")
+    if not ends:
+        raise InvalidCertificateError("its request is not closed")
+    if len(ends) > 1:
+        names = ", ".join(str(_outcome(said)) for said in ends)
+        raise NothingToCertifyError(
+            f"its request has {len(ends)} ends ({names}), so no certificate can say one of them"
+        )
     return ends[0]
+
+
+def _outcome(end: Mapping[str, Any]) -> str | None:
+    return _ENDINGS[end["event"]] or end.get("outcome")
+
+
+def _require_attempts(events: Sequence[Mapping[str, Any]], end: Mapping[str, Any]) -> None:
+    """Refuse events whose numbers show that an attempt is missing.
+
+    Numbers come again after one that did not count, and begin again when an operator lets a request
+    be tried again; none is ever left out.
+    """
+    numbers = {said.get("attempt") for said in events if said["event"] in _ATTEMPTS}
+    last = max(end.get("attempts") or 0, *(said.get("attempt") or 0 for said in events))
+    missing = next((one for one in range(1, last + 1) if one not in numbers), None)
+    if missing is not None:
+        raise NothingToCertifyError(
+            f"its events tell of {last} attempts, and attempt {missing} is not among them"
+        )
 
 
 def _request(events: Sequence[Mapping[str, Any]], end: Mapping[str, Any]) -> dict[str, Any]:
@@ -516,7 +560,7 @@ def _result(events: Sequence[Mapping[str, Any]], end: Mapping[str, Any]) -> dict
         events: about the person whom the request was about in the end.
         end: one of them.
     """
-    outcome = _ENDINGS[end["event"]] or end.get("outcome")
+    outcome = _outcome(end)
     closed_on, due_on = end.get("closed_on"), end.get("due_on")
     last = [
         said
@@ -526,9 +570,9 @@ def _result(events: Sequence[Mapping[str, Any]], end: Mapping[str, Any]) -> dict
     return {
         "outcome": outcome,
         "name": name_of(outcome),
-        "meaning": meaning_of(outcome),
+        "meaning": by_these_events(meaning_of(outcome)),
         "absence": absence_in(end),
-        "logs": logs_in(events),
+        "logs": by_these_events(logs_in(events)),
         "closed_at": end["at"],
         "closed_on": closed_on,
         "due_on": due_on,

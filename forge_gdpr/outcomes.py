@@ -184,6 +184,23 @@ _LOGS_NOT_FOUND: Final = (
 )
 _LOGS_NOBODY: Final = "No logs were deleted, for no user was found."
 _LOGS_UNKNOWN: Final = "What became of this user's logs is not in the record."
+#: Sentences that deny something, as they are said where the record may have more events of the
+#: request than are at hand.
+_BY_THESE_EVENTS: Final[Mapping[str, str]] = {
+    ENDINGS[Outcome.ALREADY_ABSENT].sentence: "The user was not at Forge: no user with this id was"
+    " found. By these events, no earlier call of this request had reached Forge, and it deleted"
+    " nobody.",
+    ENDINGS[Outcome.NOT_FOUND_BY_EMAIL].sentence: "No user with this address was found in Forge's"
+    " list of users. By these events, this request deleted nobody.",
+    ENDINGS[Status.CANCELLED].sentence: "The request was cancelled by a person. By these events, it"
+    " deleted nobody.",
+    ENDINGS[Status.REFUSED].sentence: "The request was refused by a person. By these events, it"
+    " deleted nobody.",
+    _LOGS_NOT_ASKED_FOR: "By these events, Forge was not asked to delete this user's logs"
+    " (FORGE_GDPR_ERASE_LOGS was off), and keeps them.",
+    _LOGS_NOBODY: "By these events, no logs were deleted, for no user was found.",
+    _LOGS_UNKNOWN: "What became of this user's logs, these events do not say.",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +234,11 @@ def meaning_of(outcome: object) -> str | None:
     """Return what an end means, None if nothing is known of it."""
     ending = ENDINGS.get(str(outcome))
     return None if ending is None else ending.sentence
+
+
+def by_these_events(sentence: str | None) -> str | None:
+    """Return a sentence as it is true of some events of a request, of which there may be more."""
+    return None if sentence is None else _BY_THESE_EVENTS.get(sentence, sentence)
 
 
 def absence_in(closing: Mapping[str, Any]) -> str | None:

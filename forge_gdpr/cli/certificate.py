@@ -151,10 +151,21 @@ def _issued(request_id: int | None) -> dict[str, Any]:
 
 def _certificate(connection: Connection, request_id: int) -> dict[str, Any]:
     from forge_gdpr.audit.certificates import evidence_of
-    from forge_gdpr.certificates import InvalidCertificateError, certificate
+    from forge_gdpr.certificates import (
+        InvalidCertificateError,
+        NothingToCertifyError,
+        certificate,
+    )
 
     try:
         return certificate(evidence_of(connection, request_id))
+    except NothingToCertifyError as error:
+        raise InvalidInputError(
+            printable(
+                f"the record of request {request_id}: {error}; see 'forge-gdpr requests explain"
+                f" {request_id}', and use 'forge-gdpr audit export' as evidence"
+            )
+        ) from None
     except InvalidCertificateError as error:
         raise AuditBrokenError(
             printable(f"the record of request {request_id}: {error}; run 'forge-gdpr audit verify'")
@@ -225,14 +236,14 @@ def _verdict(found: Verified) -> list[str]:
     reference = "none" if request["reference"] is None else request["reference"]
     told = (
         f"told from: {_number(document['steps'], 'event')} of the request,"
-        f" {_number(document['runs'], 'run')}"
+        f" {_number(document['runs'], 'run')}; the record may have others, also later ones"
     )
     return [
         f"the certificate holds: request {request['id']} (reference {reference})",
         f"{result['name']}, {result['closed_at']}: {' '.join(filter(None, sentences))}",
+        told,
         f"received {request['received_at']}, due {result['due_on']}, {_timely(result['on_time'])}",
         f"person, as a pseudonym: {request['subject']}",
-        told,
         f"signed: {record['origin']}, {record['events']} events of main, {record['signed_at']}",
         f"by: {found.key.name}+{found.key.id}, SHA-256 {found.key.fingerprint}",
         "What it proves:",

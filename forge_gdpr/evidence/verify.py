@@ -475,6 +475,29 @@ def absence_in(closing: dict[str, Any]) -> str | None:
     return "Absence was shown in a way that this version does not know."
 
 
+NOBODY = "This request deleted nobody."
+ABSENT_BEFORE = ENDINGS["already_absent"][1].partition(", and no earlier")[0]
+
+
+def certified(sentence: str | None) -> str | None:
+    """Return what is left of a sentence if the record may have more events of the request."""
+    if sentence is None:
+        return None
+    if sentence == ENDINGS["already_absent"][1]:
+        return (
+            f"{ABSENT_BEFORE}. By these events, no earlier call of this request had reached Forge,"
+            " and it deleted nobody."
+        )
+    if sentence == "What became of this user's logs is not in the record.":
+        return "What became of this user's logs, these events do not say."
+    if sentence.startswith("Forge was not asked"):
+        return f"By these events, {sentence}"
+    if sentence.startswith("No logs were deleted"):
+        return f"By these events, n{sentence[1:]}"
+    it = "this request" if sentence == ENDINGS["not_found_by_email"][1] else "it"
+    return sentence.replace(NOBODY, f"By these events, {it} deleted nobody.")
+
+
 # 6. Exports
 
 EVENTS, SHEET, MANIFEST = "events.jsonl", "events.csv", "manifest.json"
@@ -889,7 +912,7 @@ LIMITS = [
     "It proves what was recorded: that Forge answered so is the word of the holder of the key.",
     "What is left on Forge's disks it does not prove.",
     "It is worth as much as the public key: compare its SHA-256 by another way than it came.",
-    "That the record has no more events of this request than are here, an export of it shows.",
+    "The record may have other events of this request, also later ones: an export shows them.",
     "Of the user's logs it says what these events say; Forge keeps logs unless it is asked.",
     "Where an operator vouched for the account, only the operator's word shows whose it is.",
     "It names nobody: whose pseudonym it is, the holder of the subject key can show.",
@@ -905,7 +928,7 @@ TEXTS = (
     *("run_id", "actor", "outcome", "ended", "status", "reason", "ticket", "reference", "subject"),
     *("regime", "root", "version", "settings"),
 )
-NUMBERS = ("request_id", "attempt", "http_status", "length")
+NUMBERS = ("request_id", "attempt", "attempts", "http_status", "length")
 
 
 class Proven:
@@ -1058,8 +1081,10 @@ class Certificate:
         ids = {event.get("request_id") for event in events}
         require(len(ids) == 1 and None not in ids, "its events are not those of one request")
         ends = [number for number, event in enumerate(events) if event["event"] in ENDS]
-        require(len(ends) == 1, "its request is not closed, or is closed twice")
+        require(bool(ends), "its request is not closed")
+        require(len(ends) == 1, f"its request has {len(ends)} ends: no certificate can say one")
         checkpoint, end = self.checkpoint, events[ends[0]]
+        require_attempts(events, end)
         request = request_of(events[: ends[0]], end)
         subject = request["subject"]
         about = [event for event in events if event.get("subject", subject) == subject]
@@ -1090,6 +1115,17 @@ class Certificate:
         }
 
 
+def require_attempts(events: list[dict[str, Any]], end: dict[str, Any]) -> None:
+    """Refuse events of which the numbers of attempts show that some are missing."""
+    tried = [event for event in events if event["event"] in ("attempt.started", "attempt.finished")]
+    numbers = {event.get("attempt") for event in tried}
+    count = max([end.get("attempts") or 0] + [event.get("attempt") or 0 for event in events])
+    missing = 1
+    while missing in numbers:
+        missing += 1
+    require(missing > count, f"its events tell of attempt {count}, and {missing} is not here")
+
+
 def request_of(before: list[dict[str, Any]], end: dict[str, Any]) -> dict[str, Any]:
     """Return what was asked, as the end says it, or else the last admission before it."""
     admissions = [event for event in before if event["event"] == "request.admitted"]
@@ -1117,9 +1153,9 @@ def result_of(events: list[dict[str, Any]], end: dict[str, Any]) -> dict[str, An
         **{name: end.get(name) for name in names},
         "outcome": outcome,
         "name": name_of(outcome),
-        "meaning": meaning_of(outcome),
+        "meaning": certified(meaning_of(outcome)),
         "absence": absence_in(end),
-        "logs": logs_in(events),
+        "logs": certified(logs_in(events)),
         "closed_at": end["at"],
         "on_time": on_time,
         "verified_absent": any(
@@ -1167,9 +1203,9 @@ def certificate_lines(
         "asked afterwards, and no such user": "yes" if result["verified_absent"] else None,
         "absence": result["absence"],
         "logs": result["logs"],
+        "told from": f"{counted(len(document['steps']), 'event')} of the request,"
+        f" {counted(len(document['runs']), 'run')}; the record may have others, also later ones",
         "reason": result["reason"],
-        "told from": f"{counted(len(document['steps']), 'event')},"
-        f" {counted(len(document['runs']), 'run')}",
     }
     if is_page:
         head = (

@@ -63,6 +63,7 @@ def as_html(document: Mapping[str, Any]) -> str:
         '<p class="quiet">This file holds the evidence and can be verified as it is.</p>',
         f'<p class="outcome">{text(result["name"])}</p>',
         f"<p>{text(result['meaning'])}</p>",
+        '<p class="quiet">Told from the events below; the record may have others.</p>',
         "<h2>The request</h2>",
         table("What was asked, and what became of it", (), facts.items()),
         "<h2>Step by step</h2>",

@@ -9,6 +9,7 @@ import stat
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import update
 from world import Program, fetch, insert
 
 from forge_gdpr.audit.events import MAIN, Entry, EventName
@@ -16,6 +17,7 @@ from forge_gdpr.audit.record import append, head_of
 from forge_gdpr.chain import Head
 from forge_gdpr.checkpoints import PublicKey
 from forge_gdpr.database.engine import now, writing
+from forge_gdpr.database.tables import deletion_requests as requests
 from forge_gdpr.sandbox import generated_user
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def test_a_certificate_is_verified_with_a_copy_and_the_public_key_alone(
         "the certificate holds: request 1 (reference T-4711)",
         "Forge confirmed that it deleted the user. Asked afterwards, it had no such user.",
         ", on time",
-        "told from: 4 events of the request, 1 run",
+        "told from: 4 events of the request, 1 run; the record may have others, also later ones",
         "signed: example.org/gdpr, ",
         f"by: example.org/gdpr+{key.id}, SHA-256 {key.fingerprint}",
         "- Each event in it stood in the record, in these very words, when the holder of the key",
@@ -179,20 +181,31 @@ def test_what_is_not_signed_yet_or_not_closed_yet_waits(
 def test_a_record_that_contradicts_itself_certifies_nothing(
     after_a_night: Program, engine: Engine
 ) -> None:
-    cancelled = Entry(event=EventName.REQUEST_CANCELLED, request_id=3, actor="eve")
     forged = Entry(event=EventName.CHECKPOINT, actor="eve", details={"note": "trust me"})
-    for entry, said in (
-        (cancelled, "the record of request 3: its request is not closed, or twice"),
-        (forged, "the newest checkpoint in the record: "),
-    ):
-        with writing(engine) as connection:
-            append(connection, head_of(connection, MAIN), [entry], at=now(connection))
-        if entry is cancelled:
-            after_a_night.here("audit", "checkpoint", **SIGNING)
-        done = after_a_night.here("audit", "certificate", "3")
-        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (6, "", 1)
-        assert said in done.stderr
-        assert "forge-gdpr audit verify" in done.stderr
+    with writing(engine) as connection:
+        append(connection, head_of(connection, MAIN), [forged], at=now(connection))
+    done = after_a_night.here("audit", "certificate", "3")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (6, "", 1)
+    assert "the newest checkpoint in the record: " in done.stderr
+    assert "forge-gdpr audit verify" in done.stderr
+
+
+def test_a_request_that_ended_twice_is_for_an_export_and_has_no_certificate(
+    after_a_night: Program, engine: Engine
+) -> None:
+    """An application has set a refused request to pending again: the record is as it was."""
+    again = {"status": "pending", "status_reason": None, "closed_at": None, "email": CYD.email}
+    with writing(engine) as connection:
+        connection.execute(update(requests).where(requests.c.id == 3).values(**again))
+    assert after_a_night.here("run", **SIGNING).returncode == 0
+    assert after_a_night.here("audit", "verify").returncode == 0
+    done = after_a_night.here("audit", "certificate", "3")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].endswith(
+        "the record of request 3: its request has 2 ends (refused, erased), so no certificate can"
+        " say one of them; see 'forge-gdpr requests explain 3', and use 'forge-gdpr audit export'"
+        " as evidence"
+    )
 
 
 @pytest.mark.parametrize(

@@ -365,13 +365,17 @@ def test_they_have_the_same_words_for_what_became_of_a_request() -> None:
         events = [said(draw) for _ in range(draw.randint(1, 5))]
         logs = verify.logs_in(events)
         assert logs == outcomes.logs_in(events), events
+        assert verify.certified(logs) == outcomes.by_these_events(logs)
+        assert verify.certified(logs) == outcomes.by_these_events(logs)
         seen[logs] += 1
         for event in events:
             if event["event"] == "request.closed":
                 outcome = event.get("outcome")
                 absence = verify.absence_in(event)
                 assert verify.name_of(outcome) == outcomes.name_of(outcome)
-                assert verify.meaning_of(outcome) == outcomes.meaning_of(outcome)
+                meaning = verify.meaning_of(outcome)
+                assert meaning == outcomes.meaning_of(outcome)
+                assert verify.certified(meaning) == outcomes.by_these_events(meaning)
                 assert absence == outcomes.absence_in(event), event
                 seen[absence] += 1
     assert len(seen) == 6 + 3 * 4 + 2  # every way to lose logs, to be absent, or not to know

@@ -23,6 +23,7 @@ from forge_gdpr.certificates import (
     SECOND_FORMAT,
     Evidence,
     InvalidCertificateError,
+    NothingToCertifyError,
     certificate,
     certificate_in,
     in_order,
@@ -32,7 +33,7 @@ from forge_gdpr.chain import canonical
 from forge_gdpr.checkpoints import Checkpoint, PublicKey, signing_key
 from forge_gdpr.lifecycle import CONSEQUENCES, Event
 from forge_gdpr.merkle import root_of
-from forge_gdpr.outcomes import ENDINGS
+from forge_gdpr.outcomes import ENDINGS, by_these_events
 from forge_gdpr.reports.certificate import as_html, certificate_text_in
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def test_a_certificate_tells_what_was_asked_done_and_answered() -> None:
         "name": "erased",
         "meaning": "Forge confirmed that it deleted the user.",
         "absence": None,
-        "logs": "What became of this user's logs is not in the record.",
+        "logs": "What became of this user's logs, these events do not say.",
         "closed_at": "2026-11-24T03:00:04.000000Z",
         "closed_on": "2026-11-24",
         "due_on": "2026-12-01",
@@ -185,7 +186,7 @@ def test_a_request_that_a_person_ended_has_no_run(ending: str) -> None:
     document = json.loads(json.dumps(certificate(make_evidence(in_main=[ended]))))
     assert document_of(document) == document
     assert (document["runs"], document["result"]["on_time"]) == ([], False)
-    assert document["result"]["meaning"] == ENDINGS[ending].sentence
+    assert document["result"]["meaning"] == by_these_events(ENDINGS[ending].sentence)
     assert (document["result"]["absence"], document["result"]["logs"]) == (None, None)
     assert document["result"]["outcome"] == ending
     assert document["result"]["verified_absent"] is False
@@ -266,7 +267,8 @@ def test_an_older_certificate_is_valid_and_told_in_todays_words(number: int) -> 
     assert today["certificate"] == FORMAT
     assert document_of(today) == today
     assert today["evidence"] == document["evidence"]
-    assert today["result"]["meaning"] == ENDINGS[document["result"]["outcome"]].sentence
+    meaning = ENDINGS[document["result"]["outcome"]].sentence
+    assert today["result"]["meaning"] == by_these_events(meaning)
 
 
 @pytest.mark.parametrize("name", ["meaning", "outcome", "absence"])
@@ -283,7 +285,7 @@ def test_an_older_certificate_has_no_newer_words() -> None:
     with pytest.raises(InvalidCertificateError, match="evidence: record, result, limits"):
         document_of(document)
     document["certificate"] = SECOND_FORMAT
-    with pytest.raises(InvalidCertificateError, match="evidence: record, limits"):
+    with pytest.raises(InvalidCertificateError, match="evidence: record, result, limits"):
         document_of(document)
 
 
@@ -301,8 +303,11 @@ def test_a_certificate_of_the_second_format_is_valid_and_told_as_today(number: i
     found = verified(document, [key])
     today = found.document
     assert (today["certificate"], found.key) == (FORMAT, key)
-    for name in ("request", "result", "steps", "runs", "evidence"):
+    for name in ("request", "steps", "runs", "evidence"):
         assert today[name] == document[name]
+    result = document["result"]
+    words = {name: by_these_events(result[name]) for name in ("meaning", "logs")}
+    assert today["result"] == result | words != result
     assert verified(today, [key]).document == today
     for issued_at in (None, "2026-11-25", "now"):
         with pytest.raises(InvalidCertificateError, match=r"^it does not say when it was issued$"):
@@ -348,9 +353,16 @@ def test_an_older_certificate_is_told_in_todays_order() -> None:
 @pytest.mark.parametrize(
     ("of_run", "message"),
     [
-        ((ADMITTED, FINISHED), "its request is not closed, or twice"),
-        ((ADMITTED, CLOSED, CLOSED), "its request is not closed, or twice"),
-        ((FINISHED,), "its request is not closed, or twice"),
+        ((ADMITTED, FINISHED), "its request is not closed"),
+        ((FINISHED,), "its request is not closed"),
+        (
+            (ADMITTED, {**CLOSED, "event": "request.cancelled"}, CLOSED),
+            r"its request has 2 ends \(cancelled, erased\), so no certificate can say one of them",
+        ),
+        (
+            (ADMITTED, {**CLOSED, "outcome": None}, CLOSED, CLOSED),
+            r"its request has 3 ends \(None, erased, erased\), so no certificate can say .*",
+        ),
     ],
 )
 def test_what_is_not_closed_once_has_no_certificate(
@@ -358,6 +370,98 @@ def test_what_is_not_closed_once_has_no_certificate(
 ) -> None:
     with pytest.raises(InvalidCertificateError, match=f"^{message}$"):
         certificate(make_evidence(*of_run))
+
+
+def test_a_second_end_is_nothing_to_certify_and_no_fault_of_the_record() -> None:
+    with pytest.raises(NothingToCertifyError):
+        certificate(make_evidence(ADMITTED, CLOSED, CLOSED))
+
+
+@pytest.mark.parametrize(
+    ("events", "message"),
+    [
+        ([{"attempt": 2}], "its events tell of 2 attempts, and attempt 1 is not among them"),
+        ([{"attempt": 1}, {"attempt": 3}], "its events tell of 3 attempts, and attempt 2 is"),
+        ([{"event": "attempt.started", "attempt": 2}], "its events tell of 2 attempts, and "),
+        ([{"event": "request.held", "attempt": 1}], "its events tell of 1 attempts, and "),
+        ([{**CLOSED, "attempt": 2}], "its events tell of 2 attempts, and attempt 1 is"),
+        ([{**CLOSED, "attempts": 1}], "its events tell of 1 attempts, and attempt 1 is"),
+        ([{**CLOSED, "attempts": 2**53 - 1}], "and attempt 1 is not among them"),
+    ],
+)
+def test_events_that_tell_of_another_attempt_are_not_all_of_them(
+    events: Sequence[Mapping[str, Any]], message: str
+) -> None:
+    """Left out was an attempt that deleted the logs, say, or one that Forge accepted."""
+    of_run = [{**FINISHED, **changes} for changes in events]
+    ends = [] if of_run[-1]["event"] == CLOSED["event"] else [CLOSED]
+    with pytest.raises(NothingToCertifyError, match=message):
+        certificate(make_evidence(*of_run, *ends))
+
+
+@pytest.mark.parametrize("numbers", [(1,), (1, 1, 2), (1, 2, 1), (None, 1), ()])
+def test_numbers_come_again_after_what_does_not_count(numbers: Sequence[int | None]) -> None:
+    attempts = [{**FINISHED, "attempt": number} for number in numbers]
+    last = numbers[-1] if numbers else None
+    document = make_document(*attempts, {**CLOSED, "attempt": last, "attempts": last})
+    assert len(document["steps"]) == len(numbers) + 1
+
+
+@pytest.mark.parametrize(
+    ("closing", "meaning", "logs"),
+    [
+        (
+            {"event": "request.cancelled"},
+            "The request was cancelled by a person. By these events, it deleted nobody.",
+            None,
+        ),
+        (
+            {"event": "request.refused"},
+            "The request was refused by a person. By these events, it deleted nobody.",
+            None,
+        ),
+        (
+            {"outcome": "already_absent"},
+            (
+                "The user was not at Forge: no user with this id was found. By these events, no"
+                " earlier call of this request had reached Forge, and it deleted nobody."
+            ),
+            "By these events, no logs were deleted, for no user was found.",
+        ),
+        (
+            {"outcome": "not_found_by_email"},
+            (
+                "No user with this address was found in Forge's list of users. By these events,"
+                " this request deleted nobody."
+            ),
+            "By these events, no logs were deleted, for no user was found.",
+        ),
+        (
+            {"steps": ["account"]},
+            "Forge confirmed that it deleted the user.",
+            (
+                "By these events, Forge was not asked to delete this user's logs"
+                " (FORGE_GDPR_ERASE_LOGS was off), and keeps them."
+            ),
+        ),
+        (
+            {},
+            "Forge confirmed that it deleted the user.",
+            "What became of this user's logs, these events do not say.",
+        ),
+        (
+            {"steps": ["logs"]},
+            "Forge confirmed that it deleted the user.",
+            "Forge confirmed that it deleted this user's logs, before the account.",
+        ),
+    ],
+)
+def test_what_is_denied_is_said_of_these_events(
+    closing: Mapping[str, Any], meaning: str, logs: str | None
+) -> None:
+    """The record may have more of them: this request may have been set to pending again."""
+    result = make_document(ADMITTED, {**CLOSED, **closing})["result"]
+    assert (result["meaning"], result["logs"]) == (meaning, logs)
 
 
 def body_of(document: Any, number: int, **changes: Any) -> None:
@@ -481,7 +585,7 @@ CHANGES: Final[Mapping[str, tuple[Callable[[Any], object], str]]] = {
     "number as evidence": (lambda d: d.update(evidence=7), "its evidence is not complete"),
     "runs left out": (lambda d: d["evidence"].pop("runs"), "its evidence is not complete"),
     "run left out": (lambda d: d["evidence"].update(runs=[]), NOT_IN_RUN),
-    "last event left out": (lambda d: d["evidence"]["events"].pop(), "not closed, or twice"),
+    "last event left out": (lambda d: d["evidence"]["events"].pop(), "request is not closed"),
     "first event left out": (lambda d: d["evidence"]["events"].pop(0), f"{ELSE}request, steps"),
     "order": (lambda d: d["evidence"]["events"].reverse(), "not in the order of the record"),
     "body": (lambda d: body_of(d, 0, subject="k1:bb"), NOT_IN_RUN),
@@ -635,6 +739,12 @@ def test_whatever_is_left_out_the_request_and_its_end_are_the_same(kept: int) ->
     document["evidence"]["runs"] = [
         run for run in runs if json.loads(run["opened"]["body"])["run_id"] in chains
     ]
+    bodies = [json.loads(one["body"]) for one in document["evidence"]["events"]]
+    tried = {body["attempt"] for body in bodies if body["event"] == FINISHED["event"]}
+    if tried != {1, 2}:
+        with pytest.raises(NothingToCertifyError, match="its events tell of 2 attempts, and "):
+            retold(document)
+        return
     found = document_of(retold(document))
     for name in ("request", "result", "record"):
         assert found[name] == RICH[name]

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from builders import Chain, make_checkpoint
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from evidence import make_export
+from evidence import make_certificate, make_export, proven_run
 from exported import (
     CERTIFICATES,
     CHANGES,
@@ -31,7 +32,7 @@ from exported import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forge_gdpr.certificates import LIMITS, PROVES
+from forge_gdpr.certificates import LIMITS, PROVES, Evidence
 from forge_gdpr.chain import canonical, seal
 from forge_gdpr.checkpoints import SigningKey, signing_key
 from forge_gdpr.evidence import verify
@@ -342,6 +343,7 @@ def test_it_tells_a_certificate_again_from_its_evidence(number: int, tmp_path: P
         f"  request: {request['id']}",
     ]
     facts = dict(line[2:].split(": ", 1) for line in lines if line.startswith("  "))
+    assert facts["told from"].endswith("; the record may have others, also later ones")
     assert facts["person, as a pseudonym"] == request["subject"]
     assert (facts["result"], facts["meaning"]) == (result["name"], result["meaning"])
     assert (facts.get("absence"), facts.get("logs")) == (result["absence"], result["logs"])
@@ -380,7 +382,7 @@ CERTIFIED: Final[dict[str, tuple[Callable[[Any], object], str]]] = {
     "event twice": (lambda d: d["evidence"]["events"].insert(0, with_more(d)), "is there twice"),
     "order": (lambda d: d["evidence"]["events"].reverse(), "is there twice, or too late"),
     "no events": (reword("evidence", "events", []), "each once"),
-    "no end": (lambda d: d["evidence"]["events"].pop(), "not closed, or is closed twice"),
+    "no end": (lambda d: d["evidence"]["events"].pop(), "its request is not closed"),
     "path": (lambda d: with_more(d)["path"].append("ab" * 32), "in what its run has closed"),
     "path of numbers": (lambda d: with_more(d).update(path=[7]), "not 64 hex digits"),
     "short path": (lambda d: with_more(d)["path"].pop(), "in what its run has closed"),
@@ -410,6 +412,33 @@ def test_it_refuses_every_change_of_a_certificate(change: str, tmp_path: Path) -
     tamper(document)
     with pytest.raises(Refusal, match=message):
         facts_of(document, key, tmp_path)
+
+
+def test_events_that_tell_of_others_are_not_all_of_them(tmp_path: Path) -> None:
+    document = make_certificate()
+    events = document["evidence"]["events"]
+    bodies = [json.loads(event["body"]) for event in events]
+    kept = [
+        event
+        for event, body in zip(events, bodies, strict=True)
+        if (body["event"], body.get("attempt")) != ("attempt.finished", 1)
+    ]
+    document["evidence"] |= {"events": kept, "runs": [proven_run("run-1"), proven_run("run-3")]}
+    with pytest.raises(Refusal, match=r"^its events tell of attempt 2, and 1 is not here$"):
+        facts_of(document, KEY.public, tmp_path)
+
+
+def test_two_ends_are_no_certificate(tmp_path: Path) -> None:
+    ends = [{"event": f"request.{name}", "request_id": 1} for name in ("cancelled", "refused")]
+    main = Chain("main", ends)
+    evidence = Evidence(
+        checkpoint=KEY.signed(make_checkpoint(main.leaves).text),
+        events=[main.proven(1), main.proven(2)],
+        runs=[],
+    )
+    document = {"certificate": "forge-gdpr certificate 3", "evidence": evidence.as_json()}
+    with pytest.raises(Refusal, match=r"^its request has 2 ends: no certificate can say one$"):
+        facts_of(document, KEY.public, tmp_path)
 
 
 def test_a_certificate_is_read_strictly(tmp_path: Path) -> None:
