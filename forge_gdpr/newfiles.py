@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,10 +25,17 @@ if TYPE_CHECKING:
 #: Only their owner reads them, and writes.
 PRIVATE: Final = 0o600
 
+#: More than a checkpoint an hour needs in ten years.
+MOST_BYTES: Final = 64 * 2**20
+
 #: How what is being written is called until it is whole.
 _PREFIX: Final = ".forge-gdpr-"
 #: What a file system says that has no hard links.
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
+
+
+class UnfitFileError(OSError):
+    """What has this name is no file of notes, whatever may be done to it."""
 
 
 def require_new(path: Path) -> None:
@@ -103,13 +111,32 @@ def file_in(folder: Path, name: str) -> Iterator[TextIO]:
         os.fsync(descriptor)
 
 
+def read_notes(path: Path, *, errors: str = "replace") -> str:
+    """Return what is in a file of notes; it never waits for somebody to write.
+
+    Raises:
+        OSError: it can't be read, is no regular file or too large.
+        UnicodeDecodeError: it holds no text, and ``errors`` is ``strict``.
+    """
+    with os.fdopen(_regular(path, os.O_RDONLY), "rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise UnfitFileError(errno.EFBIG, f"it has more than {MOST_BYTES} bytes")
+    return content.decode(errors=errors).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def why_not_read(error: OSError) -> str:
+    """Return in a few words why a file of notes can't be read."""
+    return str(error.strerror) if isinstance(error, UnfitFileError) else type(error).__name__
+
+
 def append_note(path: Path, note: str) -> None:
     """Append a note to a file of them, for good; apart from what was torn before it.
 
     Raises:
         OSError: it can't be; what was written of it is taken back where that can be.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE)
+    descriptor = _regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     try:
         with contextlib.suppress(OSError):  # not every file server has locks
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -127,6 +154,18 @@ def append_note(path: Path, note: str) -> None:
         os.close(descriptor)
     if size == 0:
         _sync_folder(path.parent)
+
+
+def _regular(path: Path, flags: int) -> int:
+    """Open a regular file, or what a link to one leads to; a pipe or a device is none."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK, PRIVATE)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    raise UnfitFileError(errno.EINVAL, "it is no regular file")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import select
@@ -20,6 +21,7 @@ from forge_gdpr.errors import AuditBrokenError, ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from sqlalchemy import Connection
 
@@ -38,10 +40,12 @@ _PAGE: Final = 500
 class Copies:
     """Where checkpoints are kept outside the database, and who may have signed them."""
 
-    read: Callable[[], str] = field(
+    file: Path | None = None  #: CHECKPOINT_FILE
+    read: Callable[[], str | None] = field(
         default=lambda: ""
-    )  #: the text of CHECKPOINT_FILE, as it is now
+    )  #: its text, as it is now; None: it is not there
     keys: Sequence[PublicKey] = ()  #: none: whoever signed them
+    may_be_missing: bool = False  #: also where the record is signed, so that there was a file once
 
 
 #: There are none, or nobody says where.
@@ -61,14 +65,23 @@ def compared(connection: Connection, copies: Copies) -> tuple[list[Checkpoint], 
 
     Raises:
         AuditBrokenError: it contradicts its own newest checkpoint, which no restore does.
-        ConfigurationError: the key that signed this record's is not known here.
+        ConfigurationError: the key that signed this record's is not known here, or no file of them
+            is there although there must have been one.
     """
-    notes = notes_among(copies.read())  # first: no checkpoint is kept before it is in the record
+    text = copies.read()  # first: no checkpoint is kept before it is in the record
     own = _own(connection)
     newest = [] if own is None else [checkpoint_in(own)]
     for checkpoint in newest:
         if _hashes(connection, [checkpoint.size]).get(checkpoint.size) != checkpoint.head:
             raise changed(checkpoint)
+    if text is None and own is not None and not copies.may_be_missing:
+        make = f"install -m 600 /dev/null {quote(str(copies.file))}"
+        raise ConfigurationError(
+            f"FORGE_GDPR_CHECKPOINT_FILE={copies.file} is not there, though the record is signed,"
+            " so nobody can say whether this database is as it was: mount it or put it back; if"
+            f" copies are kept from today on, run '{make}' once"
+        )
+    notes = notes_among(text or "")
     outside = kept(notes, lost=lost_notes(connection) if notes else ())
     comparison = continuity.compared(
         outside,

@@ -188,8 +188,14 @@ def _recorded(engine: Engine, extent: Verified, *, actor: str) -> str | None:
 
 def _notes(given: str) -> list[str]:
     """Return the checkpoints of a file, or of the text itself."""
+    from forge_gdpr.newfiles import UnfitFileError, read_notes
+
     try:
-        text = given if "\n" in given else Path(given).read_text(encoding="utf-8")
+        text = given if "\n" in given else read_notes(Path(given), errors="strict")
+    except UnfitFileError as error:
+        raise ConfigurationError(
+            f"--against {given}: it can't be read ({error.strerror}): name a file, or give its text"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(
             f"--against {given}: it can't be read ({type(error).__name__})"
@@ -205,13 +211,15 @@ def _notes(given: str) -> list[str]:
 
 def _copies(path: Path) -> list[str]:
     """Return the checkpoints of CHECKPOINT_FILE; before the first one there is no file."""
+    from forge_gdpr.newfiles import read_notes, why_not_read
+
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_notes(path)
     except FileNotFoundError:
         text = ""
     except OSError as error:
         raise ConfigurationError(
-            f"{CHECKPOINT_FILE.variable}={path} can't be read ({type(error).__name__}): see"
+            f"{CHECKPOINT_FILE.variable}={path} can't be read ({why_not_read(error)}): see"
             f" 'ls -l {path}', or name older checkpoints with --against"
         ) from None
     notes, _ = _whole_copies(text, str(path))

@@ -310,24 +310,26 @@ def copies(settings: Settings) -> Copies:
         ConfigurationError: the public keys can't be read, or the signing key is none.
     """
     from forge_gdpr.audit.rollback import Copies
+    from forge_gdpr.newfiles import read_notes, why_not_read
 
     key, path = signing_key(settings), settings.checkpoint_file
     keys = {*public_keys(settings), *([] if key is None else [key.public])}
 
-    def read() -> str:
+    def read() -> str | None:
         if path is None:
             return ""
         try:
-            return path.read_text(encoding="utf-8", errors="replace")
+            return read_notes(path)
         except FileNotFoundError:
-            return ""  # no checkpoint was copied yet
+            return None  # no checkpoint was copied yet, or what it is on is not mounted
         except OSError as error:
             raise ConfigurationError(
-                f"FORGE_GDPR_CHECKPOINT_FILE={path} can't be read ({type(error).__name__}), so"
-                " nobody can say whether this database is as it was: let this login read it"
+                f"FORGE_GDPR_CHECKPOINT_FILE={path} can't be read ({why_not_read(error)}), so"
+                " nobody can say whether this database is as it was: name a file that this login"
+                " may read"
             ) from None
 
-    return Copies(read=read, keys=sorted(keys, key=str))
+    return Copies(file=path, read=read, keys=sorted(keys, key=str))
 
 
 def publisher(settings: Settings) -> Callable[[str], str | None]:

@@ -7,6 +7,7 @@ import shutil
 import stat
 from datetime import datetime, timedelta
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import false, insert, literal, select, update
@@ -25,6 +26,7 @@ from forge_gdpr.database.tables import audit_events, deletion_requests, runs
 from forge_gdpr.errors import ExitCode, ForgeGdprError
 from forge_gdpr.identifiers import email_fault, user_id_fault
 from forge_gdpr.lifecycle import OPEN
+from forge_gdpr.newfiles import read_notes, why_not_read
 from forge_gdpr.queue import backlog
 from forge_gdpr.queue.backlog import Due
 from forge_gdpr.queue.cells import cell, whole
@@ -280,20 +282,22 @@ def checkpoint_file(path: Path, engine: Engine) -> Finding:
         newest = checkpoints.newest(connection)
     name, again = "checkpoint file", "then run 'forge-gdpr audit checkpoint'"
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_notes(path)
     except FileNotFoundError:
+        if newest is not None:
+            return failure(
+                name,
+                f"{path} is not there, though the record is signed, so no run begins: mount it or"
+                " put it back; if copies are kept from today on, run 'install -m 600 /dev/null"
+                f" {quote(str(path))}' once, {again}",
+                ExitCode.CONFIGURATION,
+            )
         if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
             return warning(name, f"{path} can't be made: see 'ls -ld {path.parent}', {again}")
-        if newest is None:
-            return Finding(name=name, said=f"{path} can be made; no checkpoint was signed yet")
-        return warning(
-            name,
-            f"{path} is not there, though the record is signed: without it nobody notices a"
-            f" database that came back, or was written anew; put it back, {again}",
-        )
+        return Finding(name=name, said=f"{path} can be made; no checkpoint was signed yet")
     except OSError as error:
-        said = f"{path} can't be read ({type(error).__name__}), so no run begins: let this login"
-        return failure(name, f"{said} read it", ExitCode.CONFIGURATION)
+        said = f"{path} can't be read ({why_not_read(error)}), so no run begins: name a file that"
+        return failure(name, f"{said} this login may read", ExitCode.CONFIGURATION)
     notes, torn = copies_in(text)
     faults = {
         f"it can't be written: see 'ls -l {path}', {again}": not _may_append(path),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import stat
 from typing import TYPE_CHECKING
 
+import pytest
 from world import SUBJECT_KEY, fetch, insert
 
 from forge_gdpr.sandbox import generated_user
@@ -126,25 +129,39 @@ def test_what_is_no_key_or_checkpoint_is_said_in_one_line(program: Program) -> N
     assert (nothing.returncode, nothing.stdout) == (0, "")
 
 
-def test_a_checkpoint_that_cannot_be_copied_is_a_warning(program: Program, engine: Engine) -> None:
-    program.here("audit", "keygen", "key")
-    away = {"FORGE_GDPR_SIGNING_KEY_FILE": "key", "FORGE_GDPR_CHECKPOINT_FILE": "none/file"}
-    done = program.here("run", **away)
-    assert (done.returncode, "checkpoint.not_copied" in done.stderr) == (10, True)
-    said = "not in FORGE_GDPR_CHECKPOINT_FILE: none/file can't be used (no such file or directory)"
-    assert f"warning: the checkpoint is in the record, but {said}" in done.stdout
-    again = json.loads(program.here("run", "--output", "json", **away).stdout)
-    assert (again["exit_code"], said in again["checkpoint_not_copied"]) == (10, True)
-    signed = "SELECT count(*) FROM audit_events WHERE event = 'audit.checkpoint'"
-    assert fetch(engine, signed) == [2]
-    for words in (
+@pytest.mark.parametrize(
+    "words",
+    [
         ("audit", "checkpoint"),
         ("audit", "export", "--from", "2026-01-01", "--to", "2026-01-31", "--into", "evidence"),
-    ):
-        alone = program.here(*words, **away)
-        assert (alone.returncode, f"but {said}" in alone.stderr) == (10, True), words
-        assert program.here("run").returncode == 0  # which signs nothing
-    assert fetch(engine, signed) == [4]
+        ("run", "--output", "json"),
+        ("run",),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_copied_is_a_warning(
+    program: Program, engine: Engine, words: tuple[str, ...]
+) -> None:
+    program.here("audit", "keygen", "key")
+    away = {"FORGE_GDPR_SIGNING_KEY_FILE": "key", "FORGE_GDPR_CHECKPOINT_FILE": "none/file"}
+    assert program.here("run").returncode == 0  # which signs nothing
+    said = "not in FORGE_GDPR_CHECKPOINT_FILE: none/file can't be used (no such file or directory)"
+    done = program.here(*words, **away)
+    assert (done.returncode, f"but {said}" in done.stderr + done.stdout) == (10, True)
+    if words[0] == "run":
+        assert "checkpoint.not_copied" in done.stderr
+    if "json" in words:
+        again = json.loads(done.stdout)
+        assert (again["exit_code"], said in again["checkpoint_not_copied"]) == (10, True)
+    signed = "SELECT count(*) FROM audit_events WHERE event = 'audit.checkpoint'"
+    assert fetch(engine, signed) == [1]
+    insert(engine, {"forge_user_id": generated_user(0).id})
+    program.here("requests", "hold", "1", "--reason", "dispute")
+    if "export" in words:
+        shutil.rmtree(program.folder / "evidence")
+    refused = program.here(*(("run",) if words[0] == "run" else words), **away)  # from now on
+    assert (refused.returncode, refused.stderr.count("\n")) == (3, 1), refused.stderr
+    assert "none/file is not there, though the record is signed" in refused.stderr
+    assert fetch(engine, signed) == [1]
 
 
 def test_doctor_looks_at_the_copies_of_checkpoints(program: Program) -> None:
@@ -157,6 +174,8 @@ def test_doctor_looks_at_the_copies_of_checkpoints(program: Program) -> None:
     program.here("audit", "keygen", "key", "--name", "example.org")
     copies = program.folder / "checkpoints"
     assert seen() == ("ok", "checkpoints can be made; no checkpoint was signed yet")
+    away = SIGNING | {"FORGE_GDPR_CHECKPOINT_FILE": "none/file"}
+    assert "none/file can't be made" in program.here("doctor", "--offline", **away).stdout
     assert program.here("run", **SIGNING).returncode == 0
     assert seen() == ("ok", "checkpoints holds the newest checkpoint (1 in all)")
     text = copies.read_text()
@@ -170,14 +189,19 @@ def test_doctor_looks_at_the_copies_of_checkpoints(program: Program) -> None:
     assert program.here("audit", "checkpoint", **SIGNING).returncode == 0
     assert seen() == ("warning", "checkpoints: 1 in it is torn, and count for nothing")
     copies.unlink()
-    assert "is not there, though the record is signed" in seen()[1]
+    missing = program.here("doctor", "--offline", **SIGNING)
+    assert (missing.returncode, "'install -m 600 /dev/null checkpoints'" in missing.stdout) == (
+        3,
+        True,
+    )
+    assert "is not there, though the record is signed" in missing.stdout
+    os.mkfifo(copies)
+    pipe = program.here("doctor", "--offline", **SIGNING)
+    assert (pipe.returncode, "can't be read (it is no regular file)" in pipe.stdout) == (3, True)
+    copies.unlink()
     copies.mkdir()
     done = program.here("doctor", "--offline", **SIGNING)
     assert (done.returncode, "can't be read (IsADirectoryError)" in done.stdout) == (3, True)
-    missing = program.here(
-        "doctor", "--offline", **(SIGNING | {"FORGE_GDPR_CHECKPOINT_FILE": "none/file"})
-    )
-    assert "none/file can't be made" in missing.stdout
 
 
 def test_a_new_epoch_keeps_the_old_key_live(program: Program, engine: Engine) -> None:

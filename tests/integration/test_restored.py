@@ -6,6 +6,7 @@ The backups here are real: a copy of the file, or of the whole PostgreSQL databa
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import sqlite3
 from dataclasses import replace
@@ -210,8 +211,43 @@ def test_what_is_no_restore_is_no_alarm(
     with file.open("a") as copies:  # of another record that shares the file
         copies.write(f"\n\n{others.signed(theirs.text)}\n")
     assert signed.here("run", **SIGNING).returncode == 0
-    file.unlink()
+    file.write_text("")  # copies are kept from now on
     assert signed.here("run", **SIGNING).returncode == 0
+
+
+def test_a_file_that_is_not_there_is_no_empty_one(signed: Program, engine: Engine) -> None:
+    before, file = record(engine), signed.folder / "checkpoints"
+    file.rename(signed.folder / "share")  # which is not mounted
+    for words in (("run",), ("run", "--dry-run"), ("audit", "checkpoint"), ("run", "--yes")):
+        refused = signed.here(*words, **SIGNING)
+        assert (refused.returncode, refused.stderr.count("\n")) == (3, 1), words
+        assert refused.stderr.startswith(
+            "error: FORGE_GDPR_CHECKPOINT_FILE=checkpoints is not there, though the record is"
+            " signed, so nobody can say whether this database is as it was: mount it or put it"
+            " back; if copies are kept from today on, run 'install -m 600 /dev/null checkpoints'"
+        )
+    assert (record(engine), file.exists()) == (before, False)
+    (signed.folder / "share").rename(file)
+    assert signed.here("run", **SIGNING).returncode == 0
+
+
+@pytest.mark.parametrize("target", ["pipe", "/dev/zero", "/dev/full", "/dev/null"])
+def test_what_is_no_file_is_not_waited_for(
+    signed: Program, engine: Engine, sandbox: Sandbox, target: str
+) -> None:
+    before, called = record(engine), people(sandbox)
+    os.mkfifo(signed.folder / "pipe")
+    (signed.folder / "copies").symlink_to(target)
+    away = SIGNING | {"FORGE_GDPR_CHECKPOINT_FILE": "copies"}
+    against = ("audit", "verify", "--against", "copies")
+    for words in (("run",), ("audit", "checkpoint"), ("audit", "verify"), against):
+        refused = signed.here(*words, **(SIGNING if words is against else away))
+        assert (refused.returncode, refused.stderr.count("\n")) == (3, 1), words
+        assert "can't be read (it is no regular file)" in refused.stderr
+    assert (record(engine), people(sandbox)) == (before, called)
+    (signed.folder / "copies").unlink()
+    (signed.folder / "copies").symlink_to("checkpoints")
+    assert signed.here("run", **away).returncode == 0
 
 
 def test_checkpoints_that_nobody_can_check_are_a_wrong_setting(

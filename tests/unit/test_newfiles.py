@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from forge_gdpr.errors import InvalidInputError
-from forge_gdpr.newfiles import append_note, file_in, new_folder, write_new, write_over
+from forge_gdpr.newfiles import (
+    MOST_BYTES,
+    UnfitFileError,
+    append_note,
+    file_in,
+    new_folder,
+    read_notes,
+    why_not_read,
+    write_new,
+    write_over,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,6 +119,35 @@ def test_notes_stand_apart_whatever_was_torn(tmp_path: Path) -> None:
     path.write_text("one\n\ntw")
     append_note(path, "three\n")
     assert path.read_text() == "one\n\ntw\n\nthree\n\n"
+
+
+def test_notes_are_in_a_regular_file(tmp_path: Path) -> None:
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file"
+    os.mkfifo(pipe)
+    zeros, full, nothing = (tmp_path / name for name in ("zero", "full", "null"))
+    for device in (zeros, full, nothing):
+        device.symlink_to(f"/dev/{device.name}")
+    for path in (pipe, zeros, full, nothing):
+        with pytest.raises(UnfitFileError, match="it is no regular file") as raised:
+            read_notes(path)
+        assert why_not_read(raised.value) == "it is no regular file"
+        with pytest.raises(UnfitFileError, match="it is no regular file"):
+            append_note(path, "one\n")
+    for use in (read_notes, lambda path: append_note(path, "one\n")):
+        with pytest.raises(IsADirectoryError) as is_folder:
+            use(tmp_path)
+        assert why_not_read(is_folder.value) == "IsADirectoryError"
+    link.symlink_to(file)
+    append_note(link, "one\n")
+    file.write_bytes(file.read_bytes() + b"tw\r\n\xff\r")
+    assert read_notes(link) == "one\n\ntw\n\ufffd\n"
+    with pytest.raises(UnicodeDecodeError):
+        read_notes(link, errors="strict")
+    os.truncate(file, MOST_BYTES)
+    assert len(read_notes(file)) == MOST_BYTES - 1
+    os.truncate(file, MOST_BYTES + 1)
+    with pytest.raises(UnfitFileError, match="it has more than 67108864 bytes"):
+        read_notes(file)
 
 
 def test_a_note_that_finds_no_room_is_taken_back(tmp_path: Path) -> None:
