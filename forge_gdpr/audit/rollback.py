@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from shlex import quote
 from typing import TYPE_CHECKING, Final
 
@@ -47,6 +47,14 @@ class Copies:
     keys: Sequence[PublicKey] = ()  #: none: whoever signed them
     may_be_missing: bool = False  #: also where the record is signed, so that there was a file once
 
+    def as_now(self) -> Copies:
+        """Return them as they are now, to be compared with a snapshot that is taken after this.
+
+        No checkpoint is kept before it is in the record.
+        """
+        text = self.read()
+        return replace(self, read=lambda: text)
+
 
 #: There are none, or nobody says where.
 NO_COPIES: Final = Copies()
@@ -56,7 +64,7 @@ def compared(connection: Connection, copies: Copies) -> tuple[list[Checkpoint], 
     """Return the newest checkpoints that are known, and how the record contradicts what was kept.
 
     Args:
-        connection: in a transaction.
+        connection: in a transaction that began after the copies were read, or holds the main chain.
         copies: the checkpoints that were kept.
 
     Returns:
@@ -68,7 +76,7 @@ def compared(connection: Connection, copies: Copies) -> tuple[list[Checkpoint], 
         ConfigurationError: the key that signed this record's is not known here, or no file of them
             is there although there must have been one.
     """
-    text = copies.read()  # first: no checkpoint is kept before it is in the record
+    text = copies.read()
     own = _own(connection)
     newest = [] if own is None else [checkpoint_in(own)]
     for checkpoint in newest:

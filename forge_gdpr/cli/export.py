@@ -86,6 +86,7 @@ def _export(since: datetime, until: datetime, into: Path, *, actor: str | None) 
     from importlib.metadata import version
 
     from forge_gdpr.audit.exports import write_export
+    from forge_gdpr.audit.rollback import require_continued
     from forge_gdpr.chain import written_time
     from forge_gdpr.database.engine import reading
     from forge_gdpr.exports import query_of
@@ -100,6 +101,9 @@ def _export(since: datetime, until: datetime, into: Path, *, actor: str | None) 
     with named(into):
         require_new(into)  # before anything is signed for it
         engine = wiring.migrated_engine(settings)
+        copies = wiring.copies(settings).as_now()
+        with reading(engine) as connection:  # before anything is signed or written
+            require_continued(connection, copies)
         fault, not_copied = _sign_newer(settings, engine, actor=wiring.actor(settings, actor))
         with reading(engine) as connection:
             manifest, tail = write_export(

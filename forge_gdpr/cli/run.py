@@ -253,8 +253,9 @@ def _require_continued(engine: Engine, settings: Settings, limits: Limits) -> No
     from forge_gdpr.database.engine import reading
     from forge_gdpr.run.opening import continued
 
+    copies = wiring.copies(settings).as_now()
     with reading(engine) as connection:
-        continued(connection, limits, wiring.copies(settings))
+        continued(connection, limits, copies)
 
 
 def _steps(settings: Settings) -> Steps:

@@ -65,12 +65,14 @@ def status_command(ctx: click.Context, max_age_h: float | None, quick: bool, out
     A good run is one that ended with exit code 0, 10 or 11. The forecast assumes that each night
     does as much as the last one did. Of the record those events are read that came after the last
     'audit verify', which reads all of them; without it for FORGE_GDPR_VERIFIED_WITHIN_D that is 9.
+    It must extend the checkpoints in FORGE_GDPR_CHECKPOINT_FILE, else that is 6, as for a run.
     """
     from forge_gdpr.database.engine import now, reading
     from forge_gdpr.watch.status import health
 
     settings = wiring.settings_with(max_age_h=max_age_h)
     engine = wiring.migrated_engine(settings)
+    copies = wiring.copies(settings).as_now()
     with reading(engine) as connection:
         found = health(
             connection,
@@ -81,6 +83,7 @@ def status_command(ctx: click.Context, max_age_h: float | None, quick: bool, out
             read_record=not quick,
             cool_off_days=settings.cool_off_days,
             approved_only=settings.require_approval,
+            copies=copies,
         )
     if output == "json":
         echo_json(found.as_json())

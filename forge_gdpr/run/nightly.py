@@ -143,9 +143,10 @@ def run(order: Order, around: Surroundings) -> Summary:
         AuditBrokenError: the record is not what was signed; nobody was deleted.
         GuardStoppedError: nobody was deleted.
     """
+    copies = order.copies.as_now()
     with reading(around.engine) as connection:
         require_current(connection)
-        rupture = continued(connection, order.limits, order.copies)
+        rupture = continued(connection, order.limits, copies)
         opened_at = database_now(connection)
         started_s = around.monotonic()  # afterwards: so no event is from after it was recorded
     clock = Clock(opened_at=opened_at, started_s=started_s, monotonic=around.monotonic)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from forge_gdpr import forecast
 from forge_gdpr.audit import past
 from forge_gdpr.audit.history import closings
+from forge_gdpr.audit.rollback import NO_COPIES, compared
 from forge_gdpr.audit.verify import examine
-from forge_gdpr.errors import ExitCode, gravest
+from forge_gdpr.errors import AuditBrokenError, ExitCode, gravest
 from forge_gdpr.lifecycle import Status
 from forge_gdpr.queue import backlog
 from forge_gdpr.queue.backlog import Due
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from forge_gdpr.audit.rollback import Copies
     from forge_gdpr.audit.verify import Examined
     from forge_gdpr.deadlines import LegalClock
 
@@ -64,6 +66,7 @@ class Health:
     recorded_since: datetime | None = None  #: when the record began; None: it has not
     verified_at: datetime | None = None  #: when all of it was; None: it never was, on record
     verified_within_d: float = 8.0
+    contradiction: str | None = None  #: how the record is not what was signed
 
     @property
     def verified_age_d(self) -> float | None:
@@ -87,6 +90,7 @@ class Health:
     def exit_code(self) -> ExitCode:
         """The gravest of what is wrong."""
         broken = self.record is not None and bool(self.record.broken)
+        broken = broken or self.contradiction is not None
         alive = self.age_h is not None and self.age_h <= self.max_age_h
         found = {
             ExitCode.AUDIT_BROKEN: broken,
@@ -119,6 +123,8 @@ class Health:
 
     @property
     def _record(self) -> str:
+        if self.contradiction is not None:
+            return self.contradiction
         if self.record is None:
             return "record not read"
         if self.record.broken:
@@ -142,6 +148,7 @@ class Health:
             "review": self.backlog.review,
             "waiting_for_approval": self.backlog.unapproved,
             "broken_chains": None if self.record is None else len(self.record.broken),
+            "contradiction": self.contradiction,
             "events": None if self.record is None else self.record.events,
             "events_read": None if self.record is None else self.record.read,
             "verified_at": None if self.verified_at is None else self.verified_at.isoformat(),
@@ -160,6 +167,7 @@ def health(
     read_record: bool = True,
     cool_off_days: int = 0,
     approved_only: bool = False,
+    copies: Copies = NO_COPIES,
 ) -> Health:
     """Return how the job stands; all figures are of one moment.
 
@@ -173,21 +181,37 @@ def health(
             last time that all were.
         cool_off_days: a request is not due for so long after receipt.
         approved_only: whether a request is due only once somebody has approved it.
+        copies: the checkpoints that were kept, as they were before this transaction.
+
+    Raises:
+        ConfigurationError: they can't be read, or not be checked.
     """
     # What is counted here does not depend on the person, whom the auditor may not read.
     due = Due(now=now, cool_off_days=cool_off_days, approved_only=approved_only, reads_people=False)
     last = last_good(closings(connection))
     verified = past.newest(connection)
+    record = examine(connection, since=verified) if read_record else None
     return Health(
         now=now,
         max_age_h=max_age_h,
         last_good=last,
         backlog=_backlog(connection, legal, due, pace=0 if last is None else last.pace),
-        record=examine(connection, since=verified) if read_record else None,
+        record=record,
         recorded_since=past.first_at(connection),
         verified_at=None if verified is None else verified.at,
         verified_within_d=verified_within_d,
+        contradiction=(
+            None if record is not None and record.broken else _contradiction(connection, copies)
+        ),
     )
+
+
+def _contradiction(connection: Connection, copies: Copies) -> str | None:
+    try:
+        _, rupture = compared(connection, copies)
+    except AuditBrokenError:
+        return "the record is not what its own checkpoint covers: run 'forge-gdpr audit verify'"
+    return None if rupture is None else f"{rupture.why} (README, After a restore)"
 
 
 def last_good(closed: Iterable[dict[str, Any]]) -> LastRun | None:

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from builders import make_checkpoint
 from sqlalchemy import create_engine, make_url
+from tampering import write
 from world import fetch, insert
 
 from forge_gdpr.checkpoints import signing_key
+from forge_gdpr.database.engine import reading
 from forge_gdpr.sandbox import Sandbox, generated_user
 
 if TYPE_CHECKING:
@@ -183,6 +185,48 @@ def test_an_emptied_record_is_noticed(
     refused = program.here("run", **SIGNING)
     assert (refused.returncode, "the record ends at event 0" in refused.stderr) == (6, True)
     assert record(engine) == []
+    export = ("audit", "export", "--from", "2026-01-01", "--to", "2026-01-31", "--into", "evidence")
+    for key in (SIGNING, SIGNING | {"FORGE_GDPR_SIGNING_KEY_FILE": ""}):  # also without one
+        exported = program.here(*export, **key)
+        assert (exported.returncode, "the record ends at event 0" in exported.stderr) == (6, True)
+    assert (record(engine), (program.folder / "evidence").exists()) == ([], False)
+
+
+def test_a_monitor_is_told_that_the_record_is_not_what_was_signed(
+    signed: Program, engine: Engine, backup: Callable[[], Callable[[], None]]
+) -> None:
+    def state(*words: str) -> tuple[int, dict[str, Any]]:
+        done = signed.here("status", "--output", "json", *words, **SIGNING)
+        return done.returncode, json.loads(done.stdout)
+
+    restore = backup()
+    assert signed.here("run", **SIGNING).returncode == 0
+    code, said = state()
+    assert (code, said["contradiction"]) == (0, None)
+    restore()
+    for words in ((), ("--quick",)):
+        code, said = state(*words)
+        assert (code, said["state"]) == (6, "AUDIT_BROKEN")
+        assert said["contradiction"].startswith("the record ends at event ")
+        assert said["contradiction"].endswith(" as after a restore (README, After a restore)")
+    line = signed.here("status", **SIGNING)
+    assert (line.stderr, said["contradiction"] in line.stdout) == ("", True)
+    assert signed.here("status").returncode == 0  # nothing is known of what was signed
+    assert signed.here(*GO_ON, **SIGNING).returncode == 0
+    assert state()[0] == 0
+
+    with reading(engine) as connection:
+        found = connection.exec_driver_sql("SELECT * FROM audit_events ORDER BY id").mappings()
+        rows = [dict(row) for row in found]
+    covered = [row for row in rows if row["chain"] == "main"][-2]
+    covered["hash"] = "0" * 64  # what no restore does
+    write(engine, rows)
+    assert "broken chains: run 'forge-gdpr audit verify'" in signed.here("status", **SIGNING).stdout
+    code, said = state("--quick")
+    assert (code, said["contradiction"]) == (
+        6,
+        "the record is not what its own checkpoint covers: run 'forge-gdpr audit verify'",
+    )
 
 
 def test_a_restore_is_noticed_without_the_key_that_signs(
