@@ -175,6 +175,20 @@ def test_a_history_that_was_given_up_does_not_come_back_unseen(
     assert people(sandbox) == 0
 
 
+def test_desk_work_that_was_signed_is_not_lost_unseen(
+    program: Program, engine: Engine, sandbox: Sandbox, backup: Callable[[], Callable[[], None]]
+) -> None:
+    program.here("audit", "keygen", "key")
+    assert program.here("run", **SIGNING).returncode == 0
+    insert(engine, {"forge_user_id": generated_user(0).id})
+    restore = backup()
+    program.here("requests", "hold", "1", "--reason", "dispute")
+    assert program.here("audit", "checkpoint", **SIGNING).returncode == 0  # as README says
+    restore()
+    assert program.here("run", **SIGNING).returncode == 6
+    assert people(sandbox) == 0
+
+
 def test_an_emptied_record_is_noticed(
     program: Program, engine: Engine, backup: Callable[[], Callable[[], None]]
 ) -> None:
