@@ -167,12 +167,12 @@ class _Chain:
             body = parsed(body_text)
         except NotCanonicalError as error:
             return str(error), {}, b""
-        values = tuple(map(body.get, FIELDS))
-        if values != tuple(row[1 : 1 + len(FIELDS)]) or bool in map(type, values):
+        values, columns = tuple(map(body.get, FIELDS)), tuple(row[1 : 1 + len(FIELDS)])
+        if values != columns or [*map(type, values)] != [*map(type, columns)]:  # 1.0 == 1 == True
             name = next(
                 name
-                for name, value, column in zip(FIELDS, values, row[1:], strict=False)
-                if value != column or isinstance(value, bool)
+                for name, value, column in zip(FIELDS, values, columns, strict=True)
+                if value != column or type(value) is not type(column)
             )
             return f"has another {name} in its column than in its body", {}, b""
         if _stored_time(body.get("at")) != at:
