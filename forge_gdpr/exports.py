@@ -19,7 +19,7 @@ import re
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, time, timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from zoneinfo import ZoneInfo
 
 from forge_gdpr.chain import GENESIS, canonical, seal, written_time
@@ -218,6 +218,8 @@ class Ledger:
         self._chains: list[dict[str, Any]] = []
         self._last_at: str | None = None  # of the last event of main that was not withheld
         self._gap = False  # whether events of main were withheld since
+        self._has_begun = False  # whether one was at or after the period's beginning
+        self._is_over = False  # whether events were withheld that must be after the period's end
         self._events = self._withheld = self._in_period = self._in_period_not_signed = 0
         self._checkpoints = 0
         self._first_not_signed: int | None = None
@@ -377,7 +379,10 @@ class Ledger:
     def _look(self, event: Mapping[str, Any], where: str) -> None:
         """Note what an event of main says of runs and of time."""
         self._require_no_gap(event["at"])
+        if self._is_over and event["at"] < self._query.until and event["seq"] <= self._size:
+            self._refuse_gap()
         self._last_at, self._gap = event["at"], False
+        self._has_begun = self._has_begun or event["at"] >= self._query.since
         run_id = event.get("run_id", "")
         match event["event"]:
             case "run.opened" if run_id not in {*self._runs, MAIN, ""}:
@@ -394,16 +399,24 @@ class Ledger:
     def _require_no_gap(self, at: str | None) -> None:
         """Let events be withheld only before the event before the period, or after the one after.
 
+        Where a clock was set back, that is before the first event that is not before the period,
+        and after the last one that is not after it.
+
         Args:
             at: of the next event; None: there is none.
         """
-        before = at is not None and at < self._query.since
+        if not self._gap:
+            return
+        before = at is not None and at < self._query.since and not self._has_begun
         after = self._last_at is not None and self._last_at >= self._query.until
-        if self._gap and not before and not after:
-            raise InvalidExportError(
-                f"events of main are withheld that may lie in the period, up to event"
-                f" {self._chain.seq}"
-            )
+        if not before and not after:
+            self._refuse_gap()
+        self._is_over = after
+
+    def _refuse_gap(self) -> NoReturn:
+        raise InvalidExportError(
+            f"events of main are withheld that may lie in the period, up to event {self._chain.seq}"
+        )
 
     def _begin(self, name: str) -> None:
         self._end()

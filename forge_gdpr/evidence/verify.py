@@ -570,6 +570,8 @@ class Export:
         self.chains: list[dict[str, Any]] = []
         self.last_at: str | None = None  # of the last event of main that is not withheld
         self.gap = False  # whether events of main were withheld since
+        self.latest_at = ""  # the latest time in main so far
+        self.over = False  # whether what was withheld must be after the period
         self.events = self.withheld = 0
         self.in_period = self.in_period_unsigned = self.in_period_kept = 0
         self.first_unsigned = 0  # its number in main
@@ -663,7 +665,11 @@ class Export:
     def _note(self, event: dict[str, Any], where: str) -> None:
         """Keep what an event of main says of runs and of time."""
         self._require_no_gap(event["at"])
+        is_signed = event["seq"] <= self.checkpoint.size
+        is_late = self.over and is_signed and event["at"] < self.until  # its clock was set back
+        require(not is_late, "events of main are withheld that may lie in the period")
         self.last_at, self.gap = event["at"], False
+        self.latest_at = max(self.latest_at, event["at"])
         run_id = event.get("run_id", "")
         if event["event"] == "run.opened":
             is_new = run_id not in ("", MAIN) and run_id not in self.runs
@@ -706,10 +712,11 @@ class Export:
 
     def _require_no_gap(self, next_at: str | None) -> None:
         """Refuse withheld events that may lie in the period."""
-        is_before = next_at is not None and next_at < self.since
+        is_before = next_at is not None and max(next_at, self.latest_at) < self.since
         is_after = self.last_at is not None and self.last_at >= self.until
         holds = not self.gap or is_before or is_after
         require(holds, "events of main are withheld that may lie in the period")
+        self.over = self.over or (self.gap and is_after)
 
     def _begin_chain(self, name: str) -> None:
         while self.coming:

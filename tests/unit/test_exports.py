@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from builders import Chain
+from builders import Chain, make_checkpoint
 from exported import (
     CHAINS,
     CHANGES,
@@ -29,6 +29,7 @@ from exported import (
     signed_export,
 )
 
+from forge_gdpr.evidence import verify
 from forge_gdpr.exports import (
     BESIDE,
     COLUMNS,
@@ -50,6 +51,7 @@ from forge_gdpr.outcomes import ENDINGS, absence_in
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+KEYS: Final = verify.read_keys(str(KEY.public))
 GOLDEN: Final = Path(__file__).parents[1] / "golden"
 
 
@@ -136,6 +138,39 @@ def test_the_events_beside_the_period_show_that_none_of_it_is_missing() -> None:
     only_before = Export(IN_MAIN[:4], withheld={3, 4}, runs=())
     with pytest.raises(InvalidExportError, match="may lie in the period, up to event 4"):
         only_before.told()
+
+
+@pytest.mark.parametrize(
+    ("days", "withheld", "message"),
+    [
+        # What was shown lies in the period already, or lies in it again afterwards.
+        (("06-01", "09-01", "06-02", "06-03", "10-02"), {3}, "in the period, up to event 3"),
+        (("06-01", "10-02", "06-02", "06-03", "06-04"), {3}, "in the period, up to event 3"),
+        (("06-01", "10-02", "10-03", "09-01", "10-04"), {3}, "in the period, up to event 3"),
+        (("06-01", "10-02", "10-03", "10-04", "09-01"), {3}, "in the period, up to event 4"),
+        (("06-01", "10-02", "10-03", "10-04", "06-01"), {3}, "in the period, up to event 4"),
+        # These are withheld by an exporter, too.
+        (("06-02", "06-01", "06-02", "09-01", "10-02", "10-03"), {1, 6}, None),
+        (("06-02", "06-01", "10-02", "09-01", "10-02", "10-03"), {1, 6}, None),
+        (("06-02", "06-01", "06-02", "10-02", "10-01", "10-03"), {1, 2, 5, 6}, None),
+    ],
+)
+def test_where_a_clock_was_set_back_less_is_withheld(
+    days: tuple[str, ...], withheld: set[int], message: str | None, tmp_path: Path
+) -> None:
+    in_main = [held(number, day) for number, day in enumerate(days)]
+    export = Export(tuple(in_main), withheld=withheld, runs=())
+    export.note = KEY.signed(make_checkpoint(export.main.leaves).text)
+    if message is None:
+        folder = export.told().write(tmp_path / "evidence")
+        assert export.verified(allow_unsigned_tail=False).manifest == export.manifest
+        verify.verify_export(folder, KEYS)
+        return
+    with pytest.raises(InvalidExportError, match=message):
+        export.told()
+    foreign = verify.Export(signed_export().manifest | {"checkpoint": export.note}, KEYS)
+    with pytest.raises(verify.Refusal, match="withheld that may lie in the period"):
+        foreign.read(line.encode() for line in export.lines)
 
 
 def test_a_period_without_events_is_shown_to_be_empty() -> None:
