@@ -258,7 +258,7 @@ def _told(manifest: Mapping[str, Any], tail: Tail) -> list[str]:
         f"{_not_signed(tail.in_period)}",
         "runs alive in it": f"{len(runs)}, each whole{_open_runs(tail)}",
         "the main chain": f"whole{_not_signed(tail.events.get('main', 0))}; of"
-        f" {manifest['events_withheld']} events about requests outside the period the hash alone",
+        f" {manifest['events_withheld']} of its events the hash alone",
     }
     return [f"  {name}: {told}" for name, told in lines.items()]
 
@@ -286,6 +286,7 @@ def _verdict(found: Verified) -> list[str]:
     from forge_gdpr.chain import written_time
 
     signed, tail = found.checkpoint, found.tail
+    withheld = found.manifest["events_withheld"]
     limits = [
         "It proves what was recorded: that Forge answered so is the word of the holder of the key.",
         "What is left on Forge's disks it does not prove.",
@@ -293,14 +294,22 @@ def _verdict(found: Verified) -> list[str]:
         "It is over the period that it names: compare that with what you asked for.",
         "It is worth as much as the public key: compare its SHA-256 by another way than it came.",
         "Not signed is who asked for the checkpoint, and when and by which version this was made.",
+        "What was recorded after it was signed is not proven to be here.",
     ]
     signed_at = written_time(signed.at)
     head = "the export is verified: unchanged and complete"
-    if found.manifest["query"]["until"] > signed_at:
-        head += f" up to {signed_at}, when it was signed"
-        limits.append("What was recorded after it was signed is not proven to be here.")
     if tail.events:
         head = "the export is verified AS FAR AS IT IS SIGNED, and there it is complete"
+    if found.manifest["query"]["until"] > signed_at:
+        head += f" up to {signed_at}, when it was signed"
+    if withheld:
+        head += f", but for what the {withheld} events say of which it has the hash alone"
+        limits.append(
+            f"What these {withheld} events say it does not show. A run that was alive through the"
+            " whole period may be among them, with all that it did; and events of the period, if"
+            " the clock was ever set back."
+        )
+    if tail.events:
         limits.append(
             f"NOT SIGNED are {tail}: anybody who had the export in hand could have written, changed"
             " or removed them."

@@ -608,13 +608,19 @@ class Export:
         return sum(chain["not_signed"] for chain in self.chains)
 
     @property
-    def open_runs(self) -> list[str]:
-        """Runs that may be in the period and that no signed event closes."""
-        return [
-            run_id
+    def open_runs(self) -> dict[str, int]:
+        """Runs in the period that no signed event closes, with the number of their events."""
+        size = self.checkpoint.size
+        runs = {
+            run_id: 0
             for run_id, run in self.runs.items()
-            if run.opened["at"] < self.until and not run.is_signed(self.checkpoint.size)
-        ]
+            if run.opened["at"] < self.until
+            and run.opened["seq"] <= size
+            and not run.is_signed(size)
+        }
+        unsigned = [chain for chain in self.chains[1:] if chain["not_signed"]]
+        runs.update({chain["chain"]: chain["not_signed"] for chain in unsigned})
+        return runs
 
     def _read_line(self, data: bytes) -> None:
         text = decoded(data, EVENTS)
@@ -863,9 +869,20 @@ def export_lines(export: Export, beside: dict[str, Any]) -> list[str]:
     is_later = query["until"] > checkpoint.at
     if export.unsigned:
         head = "VERIFIED AS FAR AS IT IS SIGNED, and there it is complete"
-    elif is_later:
+    if is_later:
         head += f" up to {checkpoint.at}, when it was signed"
-    tail = export.in_period_unsigned
+    withheld, tail = export.withheld, export.in_period_unsigned
+    if withheld:
+        head += f", but for what the {withheld} events say of which it has the hash alone"
+    whole = [chain for chain in export.chains[1:] if not chain["not_signed"]]
+    open_runs = ""
+    if export.open_runs:
+        names, count = list(export.open_runs), sum(export.open_runs.values())
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        open_runs = (
+            f"; {len(names)} not closed by a signed event ({', '.join(names[:3])}{more}), with"
+            f" {count} events NOT SIGNED"
+        )
     lines = [
         head,
         (
@@ -874,11 +891,13 @@ def export_lines(export: Export, beside: dict[str, Any]) -> list[str]:
         ),
         (
             # Without the checkpoint's own: whether it is there, nobody signs.
-            f"  events in the period: {export.in_period - export.in_period_kept}"
-            + (f" ({tail} of them NOT SIGNED)" if tail else "")
+            f"  events in it: {export.in_period - export.in_period_kept}{not_signed(tail)}"
         ),
-        f"  events outside it, by their hash alone: {export.withheld}",
-        f"  chains of runs: {len(export.chains) - 1}",
+        f"  runs alive in it: {len(whole)}, each whole{open_runs}",
+        (
+            f"  the main chain: whole{not_signed(export.chains[0]['not_signed'])}; of {withheld} of"
+            " its events the hash alone"
+        ),
         *signature_lines(checkpoint),
         "What this does not show:",
         "- Whether the key is the controller's: compare its SHA-256 by another way than it came.",
@@ -886,9 +905,14 @@ def export_lines(export: Export, beside: dict[str, Any]) -> list[str]:
         "- That Forge answered so: that is the word of the holder of the key.",
         "- What is left on Forge's disks.",
         "- By whom the checkpoint was asked for, when the export was issued, and by which version.",
+        "- That what was recorded after it was signed is here.",
     ]
-    if is_later:
-        lines.append("- That what was recorded after it was signed is here.")
+    if withheld:
+        lines.append(
+            f"- What these {withheld} events say. A run that was alive through the whole period may"
+            " be among them, with all that it did; and events of the period, if the clock was ever"
+            " set back."
+        )
     if export.unsigned:
         first = f", in main from event {export.first_unsigned}" if export.first_unsigned else ""
         lines.append(
@@ -898,13 +922,18 @@ def export_lines(export: Export, beside: dict[str, Any]) -> list[str]:
     if export.open_runs:
         lines.append(
             f"- Anything about {counted(len(export.open_runs), 'run')} that no signed event closes:"
-            f" {', '.join(export.open_runs[:3])}"
+            f" {', '.join(list(export.open_runs)[:3])}"
         )
     if "verify.py" in beside and beside["verify.py"] != digest_of(Path(__file__)).as_json():
         lines.append(
             "- Whether the verify.py in the export is honest: it is not the one that runs now."
         )
     return [*lines, *own_lines()]
+
+
+def not_signed(count: int) -> str:
+    """Return how many events are not signed, if any."""
+    return f" ({count} of them NOT SIGNED)" if count else ""
 
 
 # 7. Certificates

@@ -33,7 +33,18 @@ from evidence import (
     make_certificate,
     make_export,
 )
-from exported import CERTIFICATES
+from exported import (
+    CERTIFICATES,
+    IN_MAIN,
+    TAILS,
+    Export,
+    held,
+    opened,
+    signed_export,
+)
+from exported import (
+    SIGNED as SIGNED_OF_EXPORT,
+)
 from fuzzing import as_text, changed, changed_inside, in_other_bytes, respelled
 
 from forge_gdpr import certificates, outcomes
@@ -609,6 +620,34 @@ def test_both_verifiers_agree_on_a_changed_export(count: int, tmp_path: Path, ke
     assert accepted.keys() >= OF_EXPORTS.keys()
     assert accepted["signed as a whole"] < sum(accepted[kind] for kind in OF_EXPORTS)
     assert all(accepted.values())
+
+
+@pytest.mark.parametrize("name", ["signed", "older", "whole", *TAILS, "open"])
+def test_they_count_alike_and_promise_alike(name: str, tmp_path: Path, keys: Path) -> None:
+    """In the same words: what is complete, how much of what there is, and what is not shown."""
+    older = Export((*IN_MAIN[:SIGNED_OF_EXPORT], held(70, "12-01")), withheld={3, 4})
+    still_open = (*IN_MAIN[:10], opened("run-3", "09-30"), opened("run-5", "09-30"))
+    makes: dict[str, Callable[[], Export]] = {
+        "signed": signed_export,
+        "older": older.told,
+        "whole": Export(IN_MAIN[:SIGNED_OF_EXPORT], withheld=set()).told,
+        "open": Export(still_open, withheld={3, 4}).told,
+        **{name: make for name, (make, _said) in TAILS.items()},
+    }
+    folder = makes[name]().write(tmp_path / "evidence")
+    found = exporting._verified(folder, keys, allow_unsigned_tail=True)
+    mine = exporting._verdict(found)
+    public = verify.read_keys(keys.read_text())
+    other = verify.verify_export(folder, public, allow_unsigned_tail=True)
+    mine[0] = mine[0].removeprefix("the export is verified").removesuffix(":").lstrip(": ")
+    other[0] = other[0].removeprefix("VERIFIED").removeprefix(": the export is").strip()
+    assert mine[:6] == other[:6]
+    withheld = found.manifest["events_withheld"]
+    assert ("but for what the" in mine[0]) is bool(withheld)
+    for lines in (mine, other):
+        said = "A run that was alive through the whole period may be among them, with all that it"
+        assert len([line for line in lines if said in line]) == (1 if withheld else 0)
+        assert len([line for line in lines if "recorded after it was signed" in line]) == 1
 
 
 def report(what: str, accepted: Counter[str], count: int) -> None:

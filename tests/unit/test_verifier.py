@@ -27,6 +27,7 @@ from exported import (
     TAILS,
     Export,
     held,
+    run_chain,
     signed_export,
 )
 from hypothesis import given
@@ -60,14 +61,17 @@ def test_it_says_what_was_shown_and_what_was_not(tmp_path: Path) -> None:
     export = signed_export()
     lines = lines_about(export, tmp_path)
     assert lines[:7] == [
-        "VERIFIED: the export is unchanged and complete",
+        (
+            "VERIFIED: the export is unchanged and complete, but for what the 2 events say of which"
+            " it has the hash alone"
+        ),
         (
             "  period: 2026-07-01 to 2026-09-30 (UTC), from 2026-07-01T00:00:00.000000Z until"
             " before 2026-10-01T00:00:00.000000Z"
         ),
-        "  events in the period: 10",
-        "  events outside it, by their hash alone: 2",
-        "  chains of runs: 2",
+        "  events in it: 10",
+        "  runs alive in it: 2, each whole",
+        "  the main chain: whole; of 2 of its events the hash alone",
         "  signed: example.org/forge-gdpr, 12 events of main, 2026-11-24T03:00:00.000000Z",
         f"  by: example.org/forge-gdpr, key {KEY.public.id}, SHA-256 {KEY.public.fingerprint}",
     ]
@@ -84,11 +88,12 @@ def test_a_period_that_goes_on_is_complete_up_to_the_signature(tmp_path: Path) -
     lines = verify.verify_export(folder, KEYS)
     signed_at = "2026-11-24T03:00:00.000000Z"
     assert lines[0] == (
-        f"VERIFIED: the export is unchanged and complete up to {signed_at}, when it was signed"
+        f"VERIFIED: the export is unchanged and complete up to {signed_at}, when it was signed, but"
+        " for what the 2 events say of which it has the hash alone"
     )
     assert "- That what was recorded after it was signed is here." in lines
     rows = export.sheet.count("\n") - 1
-    assert lines[2] == f"  events in the period: {rows - 1}"  # without the checkpoint's own
+    assert lines[2] == f"  events in it: {rows - 1}"  # without the checkpoint's own
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -541,7 +546,7 @@ def test_a_stranger_runs_it_with_python_alone(tmp_path: Path) -> None:
     (tmp_path / "other.pem").write_text(pem_of(OTHER))
     done = alone(tmp_path, "evidence", "--key", "public.pem")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("VERIFIED: the export is unchanged and complete\n")
+    assert done.stdout.startswith("VERIFIED: the export is unchanged and complete, but for ")
     other = alone(tmp_path, "evidence", "--key", "other.pem")
     assert (other.returncode, other.stdout) == (1, "")
     assert other.stderr == "NOT VERIFIED: none of the given keys has signed its checkpoint\n"
@@ -557,7 +562,8 @@ def test_no_text_of_the_evidence_prints_a_line_of_its_own(
 ) -> None:
     lie = "x\nVERIFIED: all of it\x1b[2J\u202e"
     opened = {**held(3, "07-02"), "event": "run.opened", "run_id": lie}
-    signed_export(opened).write(tmp_path / "evidence")
+    runs = {lie: run_chain(lie, "07-02", 8)}
+    signed_export(opened, runs=runs).write(tmp_path / "evidence")
     (tmp_path / "key.pub").write_text(f"{KEY.public}\n")
     words = [str(tmp_path / "evidence"), "--key", str(tmp_path / "key.pub")]
     assert verify.main([*words, "--allow-unsigned-tail"]) == 0
@@ -567,7 +573,7 @@ def test_no_text_of_the_evidence_prints_a_line_of_its_own(
     out, err = capsys.readouterr()
     lines = (out + err).splitlines()
     assert not [line for line in lines if line.startswith("VERIFIED: ")]
-    assert len([line for line in lines if r"x\nVERIFIED: all of it\x1b[2J\u202e" in line]) == 2
+    assert len([line for line in lines if r"x\nVERIFIED: all of it\x1b[2J\u202e" in line]) == 3
     assert (out + err).isascii()
 
 
