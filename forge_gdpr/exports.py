@@ -87,6 +87,13 @@ _FORMATS: Final[Mapping[str, Sequence[str]]] = {
 _CHECKPOINT: Final = "audit.checkpoint"
 #: All that the event has in which a checkpoint is kept. Of these the actor alone is not signed.
 _CHECKPOINT_NAMES: Final = frozenset({"actor", "at", "chain", "event", "note", "seq"})
+#: Names of time zones that mean the same on every machine.
+_ZONE: Final = re.compile(
+    "UTC|GMT|(Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Brazil|Canada|Chile|Etc"
+    "|Europe|Indian|Mexico|Pacific|US)(/[0-9A-Za-z_+-]+){1,2}"
+)
+#: Names, or their beginnings, that each machine has for itself.
+_OWN_ZONES: Final = frozenset({"localtime", "posixrules", "Factory", "posix", "right"})
 _VERSION: Final = re.compile(r"[0-9A-Za-z.+-]{1,64}")
 
 
@@ -488,6 +495,18 @@ def query_of(*, first_day: date, last_day: date, zone: tzinfo) -> Query:
     )
 
 
+def is_zone(name: str, *, form: str = FORMAT) -> bool:
+    """Say whether an export may have a time zone by this name.
+
+    Args:
+        name: of the time zone.
+        form: the export's format; older ones may have other names than ``Area/City``, too.
+    """
+    if form == FORMAT:
+        return _ZONE.fullmatch(name) is not None
+    return name.partition("/")[0] not in _OWN_ZONES
+
+
 def manifest_in(text: str) -> Any:  # noqa: ANN401  # JSON
     """Return what the text of a manifest says.
 
@@ -550,7 +569,7 @@ def verified(
         raise InvalidExportError(f"its checkpoint: {error}") from None
     if not is_time(issued_at) or not isinstance(version, str) or not _VERSION.fullmatch(version):
         raise InvalidExportError("its manifest does not say when it was issued, and by what")
-    ledger = Ledger(_query(manifest.get("query")), note, form=form)
+    ledger = Ledger(_query(manifest.get("query"), form), note, form=form)
     for line in lines:
         ledger.add(line)
     expected = ledger.manifest(issued_at=str(issued_at), version=version, beside=beside)
@@ -612,13 +631,15 @@ def _event(body: str) -> dict[str, Any]:
         raise InvalidExportError(f"it holds an event that is none: {error}") from None
 
 
-def _query(asked: Any) -> Query:  # noqa: ANN401  # JSON
+def _query(asked: Any, form: str) -> Query:  # noqa: ANN401  # JSON
     """Return a manifest's question, if its days are the moments that it names."""
     try:
         first_day, last_day = (date.fromisoformat(asked[n]) for n in ("first_day", "last_day"))
         query = query_of(first_day=first_day, last_day=last_day, zone=ZoneInfo(asked["time_zone"]))
     except (TypeError, ValueError, OverflowError, KeyError, OSError):
         raise InvalidExportError("its manifest does not say what was asked for") from None
+    if not is_zone(query.time_zone, form=form):
+        raise InvalidExportError("its manifest does not say what was asked for: its time zone")
     if not are_same(asdict(query), asked) or query.since >= query.until:
         raise InvalidExportError("its manifest names another period than its days and time zone")
     return query

@@ -13,7 +13,13 @@ from forge_gdpr.cli import wiring
 from forge_gdpr.cli.output import echo_lines, printable
 from forge_gdpr.cli.parameters import DAY, actor_option, ending, public_key_option
 from forge_gdpr.cli.paths import named
-from forge_gdpr.errors import AuditBrokenError, DatabaseError, ExitCode, InvalidInputError
+from forge_gdpr.errors import (
+    AuditBrokenError,
+    ConfigurationError,
+    DatabaseError,
+    ExitCode,
+    InvalidInputError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -89,11 +95,16 @@ def _export(since: datetime, until: datetime, into: Path, *, actor: str | None) 
     from forge_gdpr.audit.rollback import require_continued
     from forge_gdpr.chain import written_time
     from forge_gdpr.database.engine import reading
-    from forge_gdpr.exports import query_of
+    from forge_gdpr.exports import is_zone, query_of
     from forge_gdpr.newfiles import require_new
 
     settings = wiring.settings_with()
     zone = wiring.legal_clock(settings).zone
+    if not is_zone(str(zone)):
+        raise ConfigurationError(
+            f"FORGE_GDPR_TIMEZONE={zone} is not the same on every machine, so an export can't name"
+            " it: write one like Europe/Berlin, or UTC"
+        )
     try:
         query = query_of(first_day=since.date(), last_day=until.date(), zone=zone)
     except OverflowError:

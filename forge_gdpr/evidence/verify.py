@@ -40,6 +40,12 @@ INTEGER = 2**53 - 1  # the largest whole number
 HASH = re.compile(r"[0-9a-f]{64}")
 TIME = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})\.([0-9]{6})Z")
 DAY = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
+#: A time zone of the tz database: other names, like localtime, may differ between machines.
+AREAS = (
+    *("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Brazil"),
+    *("Canada", "Chile", "Etc", "Europe", "Indian", "Mexico", "Pacific", "US"),
+)
+ZONE = re.compile(r"UTC|GMT|(?:" + "|".join(AREAS) + r")(?:/[A-Za-z0-9_+-]+){1,2}")
 VERSION = re.compile(r"[0-9A-Za-z.+-]{1,64}")
 
 
@@ -778,6 +784,10 @@ def period_of(query: Any) -> tuple[str, str]:
     require(
         bool(DAY.fullmatch(query["first_day"]) and DAY.fullmatch(query["last_day"])),
         f"{MANIFEST}: a day is not written as YYYY-MM-DD",
+    )
+    require(
+        ZONE.fullmatch(query["time_zone"]) is not None,
+        f"{MANIFEST}: its time zone {query['time_zone']} is none that is the same everywhere",
     )
     try:
         zone = ZoneInfo(query["time_zone"])

@@ -6,9 +6,12 @@ import csv
 import hashlib
 import json
 import re
+from dataclasses import asdict
+from datetime import date
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 import pytest
 from builders import Chain, make_checkpoint
@@ -41,7 +44,9 @@ from forge_gdpr.exports import (
     SHEET,
     InvalidExportError,
     Ledger,
+    is_zone,
     manifest_in,
+    query_of,
     require_files,
     shortened,
     verified,
@@ -296,6 +301,55 @@ def test_a_period_after_the_last_signature_holds_what_is_withheld_apart() -> Non
     for one in export.lines:
         ledger.add(one)
     assert ledger.manifest(issued_at=at("12-02"), version="1")["events_in_period"] == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("localtime", "posixrules", "Factory", "posix/UTC", "right/UTC", "Localtime", "utc"),
+        *("Europe/../UTC", "Europe/", "/UTC", "UTC ", "CET", "SystemV/CST6"),
+    ],
+)
+def test_a_time_zone_that_each_machine_has_for_itself_is_none(name: str) -> None:
+    assert not is_zone(name)
+    export = signed_export()
+    export.manifest["query"]["time_zone"] = name
+    with pytest.raises(InvalidExportError, match="does not say what was asked for"):
+        export.verified()
+    with pytest.raises(
+        verify.Refusal, match=r"its time zone .* is none that is the same everywhere"
+    ):
+        verify.period_of(export.manifest["query"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("UTC", "GMT", "Etc/UTC", "Etc/GMT-14", "Africa/Abidjan", "Africa/Dar_es_Salaam"),
+        *("America/Argentina/Buenos_Aires", "America/Port-au-Prince", "US/Eastern"),
+    ],
+)
+def test_a_time_zone_is_one_that_is_the_same_everywhere(name: str) -> None:
+    assert is_zone(name)
+    zone = ZoneInfo(name)
+    asked = asdict(query_of(first_day=date(2026, 7, 1), last_day=date(2026, 7, 2), zone=zone))
+    assert verify.period_of(asked) == (asked["since"], asked["until"])
+
+
+def test_an_older_export_may_have_a_time_zone_by_its_short_name() -> None:
+    manifest, lines, sheet = exported_before()
+    told: dict[str, Any] = {
+        "sheet_sha256": hashlib.sha256(sheet.encode()).hexdigest(),
+        "keys": [KEY.public],
+        "allow_unsigned_tail": True,
+    }
+    for name in ("Zulu", "Universal"):
+        manifest["query"]["time_zone"] = name
+        assert verified(manifest, lines, **told).manifest == manifest
+    for name in ("localtime", "posixrules", "Factory", "right/UTC", "posix/UTC"):
+        manifest["query"]["time_zone"] = name
+        with pytest.raises(InvalidExportError, match="does not say what was asked for"):
+            verified(manifest, lines, **told)
 
 
 def test_a_few_names_stand_for_many() -> None:
