@@ -474,3 +474,11 @@ def test_an_export_beside_a_run_is_whole(engine: Engine, sandbox: Sandbox, tmp_p
         words = ("audit", "export", "--verify", str(one), "--public-key", "key.pub")
         done = auditor.here(*words, "--allow-unsigned-tail")  # a run may be open
         assert done.returncode == 0, done.stderr
+
+
+def test_an_export_names_no_time_zone_that_each_machine_has_for_itself(program: Program) -> None:
+    words = ("audit", "export", "--from", "2026-01-01", "--to", "2026-01-02", "--into", "evidence")
+    done = program.here(*words, FORGE_GDPR_TIMEZONE="CET")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
+    assert "FORGE_GDPR_TIMEZONE=CET is not the same on every machine" in done.stderr
+    assert not (program.folder / "evidence").exists()
