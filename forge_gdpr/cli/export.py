@@ -265,9 +265,9 @@ def _told(manifest: Mapping[str, Any], tail: Tail) -> list[str]:
         "period": f"{query['first_day']} to {query['last_day']} ({query['time_zone']}), from"
         f" {query['since']} until before {query['until']}",
         # Without the checkpoint's own: whether it is there, nobody signs.
-        "events in it": f"{manifest['events_in_period'] - tail.checkpoints}"
+        "events of it shown": f"{manifest['events_in_period'] - tail.checkpoints}"
         f"{_not_signed(tail.in_period)}",
-        "runs alive in it": f"{len(runs)}, each whole{_open_runs(tail)}",
+        "runs alive in it, shown": f"{len(runs)}, each whole{_open_runs(tail)}",
         "the main chain": f"whole{_not_signed(tail.events.get('main', 0))}; of"
         f" {manifest['events_withheld']} of its events the hash alone",
     }

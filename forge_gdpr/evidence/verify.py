@@ -901,9 +901,9 @@ def export_lines(export: Export, beside: dict[str, Any]) -> list[str]:
         ),
         (
             # Without the checkpoint's own: whether it is there, nobody signs.
-            f"  events in it: {export.in_period - export.in_period_kept}{not_signed(tail)}"
+            f"  events of it shown: {export.in_period - export.in_period_kept}{not_signed(tail)}"
         ),
-        f"  runs alive in it: {len(whole)}, each whole{open_runs}",
+        f"  runs alive in it, shown: {len(whole)}, each whole{open_runs}",
         (
             f"  the main chain: whole{not_signed(export.chains[0]['not_signed'])}; of {withheld} of"
             " its events the hash alone"

@@ -83,7 +83,7 @@ def test_an_export_is_verified_with_a_copy_and_the_public_key_alone(
     for said in (
         "the export is verified: unchanged and complete up to 20",
         "- What was recorded after it was signed is not proven to be here.",
-        "runs alive in it: 2, each whole",
+        "runs alive in it, shown: 2, each whole",
         "whole; of 0 of its events the hash alone",
         "signed: example.org/gdpr, ",
         "- It proves what was recorded: that Forge answered so is the word of the holder of the",
@@ -128,8 +128,8 @@ def test_a_period_without_events_holds_no_more_than_it_must(after_two_nights: Pr
     done = after_two_nights.here(
         "audit", "export", "--from", "2026-01-01", "--to", "2026-01-02", "--into", "evidence"
     )
-    assert "events in it: 0" in done.stdout
-    assert "runs alive in it: 0" in done.stdout
+    assert "events of it shown: 0" in done.stdout
+    assert "runs alive in it, shown: 0" in done.stdout
     folder = after_two_nights.folder / "evidence"
     assert (folder / "events.csv").read_text().count("\n") == 1
     assert "request." not in (folder / "events.jsonl").read_text()

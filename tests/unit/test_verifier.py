@@ -69,8 +69,8 @@ def test_it_says_what_was_shown_and_what_was_not(tmp_path: Path) -> None:
             "  period: 2026-07-01 to 2026-09-30 (UTC), from 2026-07-01T00:00:00.000000Z until"
             " before 2026-10-01T00:00:00.000000Z"
         ),
-        "  events in it: 10",
-        "  runs alive in it: 2, each whole",
+        "  events of it shown: 10",
+        "  runs alive in it, shown: 2, each whole",
         "  the main chain: whole; of 2 of its events the hash alone",
         "  signed: example.org/forge-gdpr, 12 events of main, 2026-11-24T03:00:00.000000Z",
         f"  by: example.org/forge-gdpr, key {KEY.public.id}, SHA-256 {KEY.public.fingerprint}",
@@ -93,7 +93,7 @@ def test_a_period_that_goes_on_is_complete_up_to_the_signature(tmp_path: Path) -
     )
     assert "- That what was recorded after it was signed is here." in lines
     rows = export.sheet.count("\n") - 1
-    assert lines[2] == f"  events in it: {rows - 1}"  # without the checkpoint's own
+    assert lines[2] == f"  events of it shown: {rows - 1}"  # without the checkpoint's own
 
 
 @pytest.mark.parametrize("change", CHANGES)
