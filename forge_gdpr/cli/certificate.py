@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forge_gdpr.cli import wiring
-from forge_gdpr.cli.output import echo_json, echo_lines, printable, require_written
+from forge_gdpr.cli.output import echo_json, echo_lines, printable
 from forge_gdpr.cli.parameters import REQUEST_ID, ending, output_option, public_key_option, typed
 from forge_gdpr.cli.paths import named
 from forge_gdpr.errors import AuditBrokenError, ExitCode, InvalidInputError
@@ -62,8 +62,6 @@ def certificate_command(
         echo_json(document)
     else:
         echo_lines(_verdict(found))
-    if found is None:
-        require_written("certificate")
 
 
 @click.command(

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from forge_gdpr.cli.streams import is_gone, is_utf8, loss
+from forge_gdpr.cli.streams import is_gone, is_utf8
 from forge_gdpr.cli.terminal import is_terminal
-from forge_gdpr.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -124,21 +123,6 @@ def echo_text(pieces: Iterable[str]) -> None:
     left = iter(pieces)
     while not is_gone(sys.stdout) and (together := "".join(islice(left, _WRITTEN_TOGETHER))):
         click.echo(together, nl=False)
-
-
-def require_written(what: str) -> None:
-    """Refuse to end well where a document that somebody is to keep has not all arrived on stdout.
-
-    Raises:
-        ConfigurationError: it has not.
-    """
-    sys.stdout.flush()
-    reason = loss(sys.stdout)
-    if reason is not None:
-        raise ConfigurationError(
-            f"stdout can't be written ({reason.lower()}), so there is no {what}: make room, and"
-            " type it again"
-        )
 
 
 @contextmanager

@@ -26,7 +26,6 @@ class _Patient(io.FileIO):
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "w", closefd=False)
         self.failure: OSError | None = None
-        self.is_told = False  #: whether somebody was told of it
 
     def write(self, data: ReadableBuffer, /) -> int:
         """Write, or say so: a partial write is gone on with by the buffer above."""
@@ -80,15 +79,13 @@ def is_gone(stream: TextIO | None) -> bool:
 
 
 def loss(stream: TextIO | None) -> str | None:
-    """Return why not all that was written to a stream has arrived; None if it has, or was told.
+    """Return why not all that was written to a stream has arrived; None if it has.
 
-    It is returned once, for it is told once. A reader that has gone away has got what it wanted.
+    A reader that has gone away has got what it wanted.
     """
-    raw = _raw(stream)
-    failure = None if raw is None or raw.is_told else raw.failure
-    if raw is None or failure is None or failure.errno == errno.EPIPE:
+    failure = _failure(stream)
+    if failure is None or failure.errno == errno.EPIPE:
         return None
-    raw.is_told = True
     return failure.strerror
 
 
@@ -109,10 +106,5 @@ def _secured(stream: TextIO | None, descriptor: int) -> TextIO:
 
 
 def _failure(stream: TextIO | None) -> OSError | None:
-    raw = _raw(stream)
-    return None if raw is None else raw.failure
-
-
-def _raw(stream: TextIO | None) -> _Patient | None:
     raw = getattr(getattr(stream, "buffer", None), "raw", None)
-    return raw if isinstance(raw, _Patient) else None
+    return raw.failure if isinstance(raw, _Patient) else None

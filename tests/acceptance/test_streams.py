@@ -192,27 +192,6 @@ def test_an_export_does_not_need_anybody_to_be_told(program: Program, engine: En
 
 
 @SQLITE
-@pytest.mark.parametrize("words", ["audit certificate 1", "audit certificate 1 --output html"])
-def test_a_certificate_that_is_not_written_is_none(
-    program: Program, engine: Engine, words: str
-) -> None:
-    """What it writes is all that it does, and somebody is to keep it."""
-    insert(engine, {"forge_user_id": USERS[0].id})
-    signing = {"FORGE_GDPR_SIGNING_KEY_FILE": "key"}
-    program.here("audit", "keygen", "key")
-    assert program.here("run", **signing).returncode == 0
-    with FULL.open("wb") as disk:
-        code, _, err = run_with(program, words.split(), stdout=disk)
-    assert code == 3
-    (line,) = err.splitlines()
-    assert line.startswith("error: stdout can't be written (no space left on device), so there is")
-    ours, theirs = os.pipe()
-    os.close(ours)
-    with os.fdopen(theirs, "wb") as unread:
-        assert run_with(program, words.split(), stdout=unread)[::2] == (0, "")
-
-
-@SQLITE
 def test_nothing_is_written_into_a_database_that_got_a_closed_streams_number(
     program: Program, engine: Engine
 ) -> None:
