@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from forge_gdpr.identifiers import email_spellings, user_id_spellings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 SHORTEST_KEY_BYTES: Final = 32
 
@@ -175,6 +175,37 @@ def named_by(
         if any(subject in pseudonyms(key, kind, name) for key in keys):
             return kind
     return None
+
+
+def is_as_admitted(
+    keys: Iterable[SubjectKey],
+    admitted: Sequence[str],
+    *,
+    request_id: int,
+    user_id: str | None,
+    email: str | None,
+) -> bool:
+    """Say whether a row names the person whom the record has, by id and by e-mail.
+
+    An id that stands beside the e-mail under which a request was admitted says nothing: a run may
+    have found it.
+
+    Args:
+        keys: every live one.
+        admitted: the pseudonyms of its newest admission, the subject first; none: it has none.
+        request_id: the number of the request.
+        user_id: as the row has it now.
+        email: likewise.
+    """
+    ring = Keyring(tuple(keys))
+    subject = next(iter(admitted), "")
+    kind = named_by(ring.keys, subject, request_id=request_id, user_id=user_id, email=email)
+    if kind is not Kind.USER_ID:
+        return kind is not None
+    by_email = ring.subjects(Kind.EMAIL, email) if email is not None and email.strip() else []
+    present = {*ring.subjects(Kind.USER_ID, user_id or ""), *by_email}
+    recorded = {pseudonym for pseudonym in admitted if ring.has(key_id_of(pseudonym))}
+    return recorded <= present and (not by_email or not recorded.isdisjoint(by_email))
 
 
 def aliases(key: SubjectKey, subject: str, *, user_id: str | None, email: str | None) -> list[str]:

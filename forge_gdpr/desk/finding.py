@@ -118,10 +118,8 @@ class _People:
     has_ended: bool = False
 
     def note(self, body: Mapping[str, Any]) -> None:
-        """Take one of its events, in their order; one that corrects it makes up for the others."""
-        if "former" in body:
-            self.subjects.clear()
-        self.subjects |= {body.get("subject", ""), *body.get("also", ())}
+        """Take one of its events, in their order: each says anew whom it is about."""
+        self.subjects = {body.get("subject", ""), *body.get("also", ())}
         self.has_ended = self.has_ended or body["event"] in ENDS
 
 

@@ -16,7 +16,7 @@ from forge_gdpr.database.tables import deletion_requests
 from forge_gdpr.desk.actions import ACTIONS, Standing, objection
 from forge_gdpr.errors import InvalidInputError, NotFoundError
 from forge_gdpr.lifecycle import FINAL, Event, Status, after
-from forge_gdpr.pseudonyms import aliases, named_by, subject_of
+from forge_gdpr.pseudonyms import aliases, is_as_admitted, subject_of
 from forge_gdpr.queue.admission import (
     UNREADABLE,
     admit,
@@ -31,7 +31,7 @@ from forge_gdpr.queue.cells import cell, faults, unreadable
 from forge_gdpr.references import TICKETS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import date, datetime
 
     from sqlalchemy import Connection, Row
@@ -74,23 +74,23 @@ class _Steered:
     is_extended: bool
     unreadable: Sequence[str]
 
-    def is_corrected(self, keys: Sequence[SubjectKey], record: Mapping[int, Sequence[str]]) -> bool:
+    def is_corrected(self, keys: Sequence[SubjectKey], admitted: Sequence[str]) -> bool:
         """Say whether the row names somebody else than was admitted; can't be read: no.
 
         Args:
             keys: every live one.
-            record: see `admitted_as`.
+            admitted: the pseudonyms of its newest admission, the subject first.
         """
-        if self.unreadable:
-            return False
-        names = named_by(
-            keys,
-            self.subject,
-            request_id=self.id,
-            user_id=self.forge_user_id,
-            email=self.email,
+        return not self.unreadable and not (
+            self.subject in admitted[:1]
+            and is_as_admitted(
+                keys,
+                admitted,
+                request_id=self.id,
+                user_id=self.forge_user_id,
+                email=self.email,
+            )
         )
-        return names is None or self.subject not in record.get(self.id, ())[-1:]
 
 
 _STEERED: Final = select(
@@ -170,8 +170,12 @@ def steer(
         rows = _locked(connection, page, key=key, legal=legal, now=now)
         for row in rows:
             _require_possible(row, wish, legal.day_of(now), login if logins_differ else None)
-        record = {**admitted_as(connection, page), **{one.id: [one.subject] for one in seen}}
-        corrected = [row.id for row in rows if row.is_corrected((*keys, key), record)]
+        record = admitted_as(connection, page)
+        admitted = {request_id: names[-1] for request_id, names in record.items()}
+        admitted |= {request.id: [request.subject, *request.also] for request in seen}
+        corrected = [
+            row.id for row in rows if row.is_corrected((*keys, key), admitted.get(row.id, ()))
+        ]
         readmitted = readmit(
             connection, corrected, key=key, legal=legal, now=now, references=references
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -200,7 +201,7 @@ def set_aside(
                 legal,
                 now,
                 references,
-                is_new=row.subject not in record.get(row.id, ()),
+                is_new=row.subject not in [subject for subject, *_ in record.get(row.id, ())],
             ),
         )
         for row in rows
@@ -337,27 +338,28 @@ def shown_regime(regime: str) -> str:
 
 def admitted_as(
     connection: Connection, request_ids: Collection[int]
-) -> Mapping[int, Sequence[str]]:
-    """Return under which subjects the record has requests, the newest last.
+) -> Mapping[int, Sequence[Sequence[str]]]:
+    """Return under which pseudonyms the record has requests: the subject first, the newest last.
 
     Any other that stands in a row somebody made up, or copied there. It may hold a person in clear,
     so it never gets into the record.
     """
     rows = connection.execute(
-        select(audit_events.c.request_id, audit_events.c.subject)
+        select(audit_events.c.request_id, audit_events.c.body)
         .where(audit_events.c.request_id.in_(request_ids), audit_events.c.event == _ADMITTED)
         .order_by(audit_events.c.id)
     )
-    record: defaultdict[int, list[str]] = defaultdict(list)
+    record: defaultdict[int, list[Sequence[str]]] = defaultdict(list)
     for row in rows:
-        record[row.request_id or 0].append(row.subject or "")
+        body = json.loads(row.body)
+        record[row.request_id or 0].append([body.get("subject") or "", *body.get("also", ())])
     return record
 
 
-def _after(record: Mapping[int, Sequence[str]], request: Admitted) -> Admitted:
+def _after(record: Mapping[int, Sequence[Sequence[str]]], request: Admitted) -> Admitted:
     """Return an admission that says whom the request was about until now, as the record has it."""
-    *_, last = ("", *record.get(request.id, ()))
-    return replace(request, former=last if last not in {"", request.subject} else None)
+    *_, last = ([""], *record.get(request.id, ()))
+    return replace(request, former=last[0] if last[0] not in {"", request.subject} else None)
 
 
 def _set_aside(row: Row[Any], request: Admitted) -> Admitted:

@@ -11,7 +11,7 @@ import structlog
 from forge_gdpr.forge.erasure import Erasure
 from forge_gdpr.identity import Directory, IdRules, Later, Settled, Target, identify
 from forge_gdpr.lifecycle import Outcome
-from forge_gdpr.pseudonyms import Kind, named_by
+from forge_gdpr.pseudonyms import Kind, is_as_admitted, named_by
 from forge_gdpr.queue import approvals, claims
 from forge_gdpr.queue.admission import admitted_as, readmit
 from forge_gdpr.run.conclusions import after_this_run
@@ -176,9 +176,7 @@ class Claimer:
         recorder, rules = self._recorder, self._recorder.rules
         record = admitted_as(connection, [one.id for one in claimed])
         strangers = {
-            one.id
-            for one in claimed
-            if self._named_by(one) is None or one.subject not in record.get(one.id, ())[-1:]
+            one.id for one in claimed if not self._is_as_admitted(one, record.get(one.id, ()))
         }
         unapproved = {
             one.id
@@ -267,6 +265,17 @@ class Claimer:
                     back = Erasure(verdict=None)
                     settled.append(Attempt(claimed=request, result=back, later=True))
         return jobs, settled, absent
+
+    def _is_as_admitted(self, request: Claimed, record: Sequence[Sequence[str]]) -> bool:
+        """Say whether its row names whom the record's newest admission of it names."""
+        *_, admitted = ((), *record)
+        return request.subject in admitted[:1] and is_as_admitted(
+            self._recorder.rules.keys,
+            admitted,
+            request_id=request.id,
+            user_id=request.forge_user_id,
+            email=request.email,
+        )
 
     def _named_by(self, request: Claimed) -> Kind | None:
         """Return what its asker named: an id that an earlier run found by e-mail is not it."""

@@ -286,3 +286,38 @@ def test_who_also_writes_the_pseudonym_deceives_no_record(
     assert second["former"] == by_id(ADA.id)
     assert answers(engine, user_id=BEN.id) == ["erased"]
     assert answers(engine, user_id=ADA.id) == []
+
+
+@pytest.mark.parametrize("email", ["NULL", f"'{ADA.email}'"], ids=["taken out", "the right one"])
+def test_who_was_named_by_a_wrong_address_was_not_erased(
+    engine: Engine, sandbox: Sandbox, email: str
+) -> None:
+    (request_id,) = insert(engine, {"forge_user_id": ADA.id, "email": BEN.email})
+    night(engine, sandbox.url)
+    correct(engine, f"email = {email}")
+    do(engine, "retry", request_id)
+    night(engine, sandbox.url)
+    first, second = bodies(engine, "request.admitted")
+    assert first["also"] == [by_email(BEN.email)]
+    assert second.get("also", []) == ([] if email == "NULL" else [by_email(ADA.email)])
+    for forgotten in (False, True):
+        if forgotten:
+            forget_all(engine)
+        assert answers(engine, user_id=ADA.id) == ["erased"]
+        assert answers(engine, email=BEN.email) == []
+        assert answers(engine, email=ADA.email) == ([] if email == "NULL" else ["erased"])
+    assert BEN.id in {user.id for user in sandbox.users}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(BEN.email, "NULL"), (None, f"'{ADA.email}'")], ids=["less", "more"]
+)
+def test_an_approval_is_for_the_address_too(
+    engine: Engine, sandbox: Sandbox, before: str | None, after: str
+) -> None:
+    (request_id,) = insert(engine, {"forge_user_id": ADA.id, "email": before, "created_by": "kim"})
+    do(engine, "approve", request_id, actor="grace")
+    correct(engine, f"email = {after}")
+    night(engine, sandbox.url, limits=APPROVED)
+    assert fetch(engine, STATE) == [("pending", 0, None)]
+    assert ADA.id in {user.id for user in sandbox.users}
