@@ -197,15 +197,22 @@ def is_as_admitted(
         user_id: as the row has it now.
         email: likewise.
     """
-    ring = Keyring(tuple(keys))
+    ring = {key.id: key for key in keys}
     subject = next(iter(admitted), "")
-    kind = named_by(ring.keys, subject, request_id=request_id, user_id=user_id, email=email)
+    kind = named_by(ring.values(), subject, request_id=request_id, user_id=user_id, email=email)
     if kind is not Kind.USER_ID:
         return kind is not None
-    by_email = ring.subjects(Kind.EMAIL, email) if email is not None and email.strip() else []
-    present = {*ring.subjects(Kind.USER_ID, user_id or ""), *by_email}
-    recorded = {pseudonym for pseudonym in admitted if ring.has(key_id_of(pseudonym))}
-    return recorded <= present and (not by_email or not recorded.isdisjoint(by_email))
+    address = email or ""
+    by_email = {
+        one
+        for key in ring.values()
+        if address.strip()
+        for one in pseudonyms(key, Kind.EMAIL, address)
+    }
+    ids = {user_id or "", (user_id or "").strip()}
+    by_id = {one for key in ring.values() for name in ids for one in pseudonyms(key, kind, name)}
+    recorded = {pseudonym for pseudonym in admitted if key_id_of(pseudonym) in ring}
+    return recorded <= by_id | by_email and (not by_email or not recorded.isdisjoint(by_email))
 
 
 def aliases(key: SubjectKey, subject: str, *, user_id: str | None, email: str | None) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import select, update
 
 from forge_gdpr.audit.events import Entry, EventName
+from forge_gdpr.audit.history import Past, pasts
 from forge_gdpr.audit.record import append_main
 from forge_gdpr.database.engine import now as database_now
 from forge_gdpr.database.tables import deletion_requests
@@ -16,7 +17,7 @@ from forge_gdpr.desk.actions import Standing, closed_to_all
 from forge_gdpr.errors import InvalidInputError, NotFoundError
 from forge_gdpr.identifiers import canonical_user_id
 from forge_gdpr.pseudonyms import Kind, named_by
-from forge_gdpr.queue.admission import UNREADABLE, admit, readmit, set_aside
+from forge_gdpr.queue.admission import UNREADABLE, admit, admitted_as, readmit, set_aside
 from forge_gdpr.queue.cells import NEEDED, cell, faults
 from forge_gdpr.queue.checks import NewRequest, check
 from forge_gdpr.references import TICKETS
@@ -102,6 +103,7 @@ def amend(
         raise NotFoundError(f"there is no request {request_id}: see 'forge-gdpr requests list'")
     names = _names_after(row, amendment, keys)
     _require_possible(row, names, amendment, now=now, pattern=pattern)
+    _require_uncalled(connection, row.id, names, keys)
     connection.execute(update(deletion_requests).where(_C.id == row.id).values(names))
     readmitted = readmit(connection, [row.id], key=key, legal=legal, now=now, references=references)
     why = {"reason": amendment.reason}
@@ -166,6 +168,28 @@ def _require_possible(
     is_same = all(names[name] == row._mapping[name] for name in _IDENTIFIERS)  # noqa: SLF001  # public
     if is_same:
         raise InvalidInputError(f"request {row.id} names just that already; nothing was changed")
+
+
+def _require_uncalled(
+    connection: Connection, request_id: int, names: Mapping[str, str | None], keys: Keyring
+) -> None:
+    """Refuse to name somebody else while the one who is named may have been deleted."""
+    subject = admitted_as(connection, [request_id])[request_id][-1][0]
+    is_same_person = named_by(
+        keys.keys,
+        subject,
+        request_id=request_id,
+        user_id=names["forge_user_id"],
+        email=names["email"],
+    )
+    past = pasts(connection, {request_id: subject}).get(request_id, Past())
+    if is_same_person is None and (past.reached or past.unfinished):
+        raise InvalidInputError(
+            f"a call for the person whom request {request_id} names may have reached Forge: let the"
+            f" next run settle that ('forge-gdpr requests retry {request_id}' if it needs review),"
+            " and add a request for the other person with 'forge-gdpr requests add'; nothing was"
+            " changed"
+        )
 
 
 def _is_written(name: str, amendment: Amendment) -> bool:

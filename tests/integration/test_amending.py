@@ -169,3 +169,17 @@ def test_a_row_that_can_not_be_read_is_amended(engine: Engine, desk: Program) ->
     done = desk.here("requests", "amend", "1", "--email", "-", stdin=ADA.email)
     assert (done.returncode, fetch(engine, NAMES)) == (0, [(None, ADA.email)])
     assert desk.here("requests", "retry", "1").returncode == 0
+
+
+def test_nobody_is_renamed_while_a_call_may_have_arrived(
+    engine: Engine, sandbox: Sandbox, desk: Program
+) -> None:
+    sandbox.script(Fault(kind=FaultKind.ANSWER_LOST, user_id=ADA.id, method="DELETE", count=None))
+    insert(engine, {"forge_user_id": ADA.id})
+    night(engine, sandbox.url)
+    assert ADA.id not in {user.id for user in sandbox.users}
+    words = ("requests", "amend", "1", "--user-id", "-", "--reason", "identified")
+    done = desk.here(*words, stdin=f"{EVE.id}\n")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "a call for the person whom request 1 names may have reached Forge" in done.stderr
+    assert fetch(engine, NAMES) == [(ADA.id, None)]

@@ -14,6 +14,7 @@ from forge_gdpr.pseudonyms import (
     Kind,
     SubjectKey,
     aliases,
+    is_as_admitted,
     key_id_of,
     named_by,
     pseudonyms,
@@ -202,6 +203,9 @@ def test_a_row_names_whom_it_was_admitted_for(user_id: str | None, email: str | 
     others = aliases(KEY, subject, user_id=user_id, email=email)
     assert subject not in others
     assert len(others) == len(set(others))
+    ring = iter([OTHER_KEY, KEY])
+    admitted = [subject, *others]
+    assert is_as_admitted(ring, admitted, request_id=7, user_id=user_id, email=email)
 
 
 def test_a_keyring_has_a_key_a_line_and_writes_with_the_last() -> None:
@@ -259,3 +263,25 @@ def test_what_was_recorded_before_is_still_found(text: str) -> None:
     assert KEY.subject(Kind.USER_ID, text) in pseudonyms(KEY, Kind.USER_ID, text)
     subject = subject_of(KEY, request_id=7, user_id=text, email=None)
     assert pseudonyms(KEY, Kind.USER_ID, text)[0] == subject
+
+
+@pytest.mark.parametrize(
+    ("admitted", "user_id", "email", "is_same"),
+    [
+        pytest.param([BY_ID, BY_EMAIL], USER_ID, EMAIL.replace("org", "ORG"), True, id="both"),
+        pytest.param([OLD_ID, BY_EMAIL], USER_ID, EMAIL, True, id="the id under an older key"),
+        pytest.param([BY_ID, "v1:0:0"], USER_ID, None, True, id="beside a key that is gone"),
+        pytest.param([BY_ID, BY_EMAIL], USER_ID, "x@example.org", False, id="another e-mail"),
+        pytest.param([BY_ID, BY_EMAIL], USER_ID, " ", False, id="no e-mail any more"),
+        pytest.param([BY_ID], USER_ID, EMAIL, False, id="an e-mail, too"),
+        pytest.param([BY_EMAIL], USER_ID, EMAIL, True, id="the id that was found"),
+        pytest.param([BY_ID, BY_EMAIL], None, EMAIL, False, id="no id any more"),
+        pytest.param([], USER_ID, None, False, id="never admitted"),
+    ],
+)
+def test_a_row_is_as_admitted_by_each_of_its_names(
+    admitted: list[str], user_id: str | None, email: str | None, is_same: bool
+) -> None:
+    ring = [OTHER_KEY, KEY]
+    said = is_as_admitted(ring, admitted, request_id=7, user_id=user_id, email=email)
+    assert said is is_same
