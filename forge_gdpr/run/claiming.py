@@ -72,6 +72,7 @@ class Claimer:
         plan = limits.plan
         self._signed_off = {} if plan is None else {one.id: one.state for one in plan.requests}
         self._noted: dict[int, str] = {}  # user ids that this run has found by e-mail
+        self._taken: set[int] = set()  # of a plan's
         self._planned = self._whole_plan()
         self._untried = self._planned is None  # only those at which nothing has failed yet
         self.one_at_a_time = False  #: only those are left whose last attempt crashed
@@ -149,6 +150,9 @@ class Claimer:
             count = len(claimed)
             for request in claimed:  # who was given back, and is taken again, counts once
                 recorder.tally.given_back.pop(request.id, None)
+            if among is not None:
+                self._taken |= {one.id for one in claimed}
+                self._require_planned(connection, [one for one in among if one not in self._taken])
             claimed = self._require_admitted(connection, claimed)
             recorder.append(connection, [recorder.started(one) for one in claimed])
             jobs, settled, absent = self._identified(claimed)
@@ -191,7 +195,7 @@ class Claimer:
             )
         }
         corrected = strangers | unapproved
-        changed = self._not_as_planned(connection, claimed)
+        changed = self._require_planned(connection, [one.id for one in claimed])
         now = recorder.clock.now()
         readmitted = readmit(
             connection,
@@ -211,24 +215,25 @@ class Claimer:
             structlog.get_logger().warning("request.admitted", request_id=one.id, why=why)
         if self._limits.approved_only or self._limits.plan is not None:
             self._give_back(connection, [one for one in claimed if one.id in corrected | changed])
-            recorder.tally.not_as_planned |= changed
             return [one for one in claimed if one.id not in corrected | changed]
         anew = {one.id: one for one in readmitted}
         return [_anew(one, anew.get(one.id)) for one in claimed]
 
-    def _not_as_planned(self, connection: Connection, claimed: Sequence[Claimed]) -> set[int]:
-        """Return who of them is not as the plan has it that was signed off.
+    def _require_planned(self, connection: Connection, request_ids: Sequence[int]) -> set[int]:
+        """Note which of them are not as the plan has it that was signed off, and return them.
 
-        They are claimed, so nobody changes them any more before this transaction ends.
+        Those that are claimed nobody changes any more before this transaction ends. The others are
+        in the plan and can't be claimed: what was done to them may be why.
         """
         if not self._signed_off:
             return set()
-        ids, key = [one.id for one in claimed], self._recorder.rules.subject_key
-        present = states(connection, ids, key=key, noted=self._noted)
-        changed = {one for one in ids if present.get(one) != self._signed_off.get(one)}
-        for one in sorted(changed):
+        tally, key = self._recorder.tally, self._recorder.rules.subject_key
+        present = states(connection, request_ids, key=key, noted=self._noted)
+        changed = {one for one in request_ids if present.get(one) != self._signed_off.get(one)}
+        for one in sorted(changed - tally.not_as_planned):
             why = "it is not as it was when the plan was made"
             structlog.get_logger().warning("request.not_planned", request_id=one, why=why)
+        tally.not_as_planned |= changed
         return changed
 
     def _give_back(self, connection: Connection, claimed: Sequence[Claimed]) -> None:

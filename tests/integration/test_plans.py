@@ -14,7 +14,7 @@ from world import SUBJECT_KEY, Program, fetch, insert, night
 from forge_gdpr.chain import canonical
 from forge_gdpr.database.engine import now, reading, writing
 from forge_gdpr.deadlines import LegalClock
-from forge_gdpr.errors import GuardStoppedError
+from forge_gdpr.errors import ExitCode, GuardStoppedError
 from forge_gdpr.pseudonyms import Kind, SubjectKey
 from forge_gdpr.run.opening import Limits
 from forge_gdpr.run.plan import Plan, made, read, states
@@ -91,6 +91,32 @@ def test_a_row_that_changes_after_the_plan_was_checked_is_given_back(
     assert json.loads(closed)["not_as_planned"] == 1
     with pytest.raises(GuardStoppedError, match=r"1 of its 2|2 of its 2"):
         night(engine, sandbox.url, limits=planning)
+
+
+@pytest.mark.parametrize(
+    ("change", "exit_code"),
+    [
+        pytest.param(
+            f"forge_user_id = NULL, email = '{EVE.email}'",
+            ExitCode.NEEDS_REVIEW,
+            id="no list was read for it",
+        ),
+        pytest.param(
+            "not_before = '2999-01-01 00:00:00.000000'",
+            ExitCode.DEADLINE_AT_RISK,
+            id="it is not due any more",
+        ),
+    ],
+)
+def test_what_changed_and_is_not_claimed_is_named_too(
+    engine: Engine, sandbox: Sandbox, change: str, exit_code: ExitCode
+) -> None:
+    insert(engine, {"forge_user_id": ADA.id}, {"forge_user_id": BEN.id})
+    planning = Limits(max_due=1000, cool_off_days=0, plan=planned(engine))
+    meddle = once_begun(engine, f"{change} WHERE id = 2")
+    summary = night(engine, sandbox.url, limits=planning, progress=meddle)
+    assert (summary.not_as_planned, summary.exit_code) == ([2], exit_code)
+    assert [seen.user_id for seen in sandbox.seen if seen.method == "DELETE"] == [ADA.id]
 
 
 def test_the_summary_names_what_was_not_as_planned(
