@@ -8,6 +8,7 @@ from forge_gdpr.audit import stored
 from forge_gdpr.audit.verify import verify
 from forge_gdpr.database import soundness
 from forge_gdpr.database.engine import reading
+from forge_gdpr.database.schema import require_current
 from forge_gdpr.errors import (
     AuditBrokenError,
     DatabaseAwayError,
@@ -34,10 +35,11 @@ def blamed(engine: Engine, error: Exception) -> AuditBrokenError | None:
         return None
     try:
         with reading(engine) as connection:
+            require_current(connection)
             verify(connection)
     except AuditBrokenError as broken:
         return broken
-    except ForgeGdprError:  # then it can't be read at all, as was said
+    except ForgeGdprError:  # it can't be read at all, or is another version's
         pass
     return None
 
