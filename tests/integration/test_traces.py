@@ -152,6 +152,9 @@ def test_copies_in_the_gaps_of_split_pages_are_gone(
         connection.exec_driver_sql(
             f"UPDATE deletion_requests SET due_on = '2026-01-01', subject = '{'0' * 76}'"
         )
+        connection.exec_driver_sql(
+            "UPDATE deletion_requests SET public_reference = substr(reference, 1, 90)"
+        )
         connection.exec_driver_sql("UPDATE deletion_requests SET email = NULL WHERE id % 3")
         connection.exec_driver_sql("UPDATE deletion_requests SET email = NULL")
     traces.wipe(engine, rewrite=False)
