@@ -144,7 +144,7 @@ BY_ITSELF: Final[dict[str, str]] = {
     "name twice": "stands twice",
     "hash as number": "something else than text",
     "manifest of another kind": "is not of the format",
-    "no time zone": "is not known here",
+    "no time zone": "is none that is the same everywhere",
     "a day in another form": "not written as YYYY-MM-DD",
     "the calendar's end": "is not in the calendar",
     "more in the query": "does not say what was asked for",
