@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import selectors
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 ENTER: Final = "\n"
 CTRL_C: Final = "\x03"
 CTRL_D: Final = "\x04"  # at the start of a line: the end of the input
+
+#: After so long without an answer a person presses Ctrl-C again: Python notes a signal that comes
+#: between a prompt and the read behind it, and sees to it when the read is over.
+_AGAIN_S: Final = 5.0
 
 #: Makes the terminal the session's own, so that Ctrl-C reaches the program, and becomes it. Tests
 #: that run in the background ignore Ctrl-C, and what they start would, too: a shell's would not.
@@ -99,12 +104,17 @@ def at_terminal(
 
 def _conversation(terminal: int, keys: Sequence[tuple[str, str]], *, deadline_s: float) -> str:
     """Press the keys as they are asked for, and return all that was shown until the end."""
-    shown, seen, left = b"", 0, list(keys)
+    shown, seen, left, last = b"", 0, list(keys), ""
     with selectors.DefaultSelector() as selector:
         selector.register(terminal, selectors.EVENT_READ)
         while True:
-            if not selector.select(max(0.0, deadline_s - time.monotonic())):
-                raise SilenceError(f"after {_text(shown)!r}")
+            left_s = max(0.0, deadline_s - time.monotonic())
+            if not selector.select(min(left_s, _AGAIN_S) if last == CTRL_C else left_s):
+                if last != CTRL_C or left_s < _AGAIN_S:
+                    raise SilenceError(f"after {_text(shown)!r}")
+                with contextlib.suppress(OSError):  # it has just ended
+                    os.write(terminal, last.encode())
+                continue
             try:
                 piece = os.read(terminal, 100_000)
             except OSError:  # the other end is closed: Linux says it like this
@@ -113,9 +123,9 @@ def _conversation(terminal: int, keys: Sequence[tuple[str, str]], *, deadline_s:
                 break
             shown += piece
             while left and (at := shown.find(left[0][0].encode(), seen)) >= 0:
-                prompt, pressed = left.pop(0)
+                prompt, last = left.pop(0)
                 seen = at + len(prompt.encode())
-                os.write(terminal, pressed.encode(errors="surrogateescape"))
+                os.write(terminal, last.encode(errors="surrogateescape"))
     if left:
         raise SilenceError(f"it ended before it asked {left[0][0]!r}: {_text(shown)!r}")
     return _text(shown)
