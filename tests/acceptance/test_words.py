@@ -15,7 +15,7 @@ from forge_gdpr.audit.events import Entry, EventName
 from forge_gdpr.audit.record import append_main
 from forge_gdpr.chain import written_time
 from forge_gdpr.database.engine import now, writing
-from forge_gdpr.outcomes import ENDINGS
+from forge_gdpr.outcomes import ENDINGS, by_these_events
 from forge_gdpr.sandbox import generated_user
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def recorded(program: Program, engine: Engine) -> Program:
             "received_at": written_time(at),
             "due_on": at.date().isoformat(),
             "closed_on": at.date().isoformat(),
-            "attempts": 1,
+            "attempts": 0,
         }
         for number, (body, *_words) in CLOSINGS.items():
             details = {name: value for name, value in body.items() if name != "outcome"}
@@ -117,13 +117,16 @@ def test_every_command_says_the_same_of_a_closing(recorded: Program, number: int
     assert explained.endswith(f"'. {sentences}\n")
 
     issued = as_json(recorded, "audit", "certificate", str(number))
-    assert issued["result"].items() >= {**words, "name": name}.items()
+    certified = words | {name: by_these_events(words[name]) for name in ("meaning", "logs")}
+    assert issued["result"].items() >= {**certified, "name": name}.items()
     file = recorded.folder / "certificate.json"
     file.write_text(json.dumps(issued))
     checked = recorded.here(
         "audit", "certificate", "--verify", "certificate.json", "--public-key", "key.pub"
     )
     assert (checked.returncode, checked.stderr) == (0, "")
+    said = (certified["meaning"], absence, certified["logs"])
+    sentences = " ".join(text for text in said if text is not None)
     assert f"{name}, {issued['result']['closed_at']}: {sentences}\n" in checked.stdout
     page = recorded.here("audit", "certificate", str(number), "--output", "html").stdout
     assert f'<p class="outcome">{name}</p>' in page
@@ -170,7 +173,8 @@ def test_a_night_says_what_became_of_the_logs(
     assert program.here("run", **setting, **SIGNING).returncode == 0
     said = LOGS_ERASED if logs else NOT_ASKED_FOR
     assert as_json(program, "requests", "show", "1")["logs"] == said
-    assert as_json(program, "audit", "certificate", "1")["result"]["logs"] == said
+    certified = as_json(program, "audit", "certificate", "1")["result"]["logs"]
+    assert certified == by_these_events(said)
     assert program.here("requests", "explain", "1").stdout.endswith(f" {said}\n")
     assert said in program.here("requests", "show", "1").stdout
 
