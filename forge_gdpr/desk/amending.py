@@ -17,7 +17,7 @@ from forge_gdpr.desk.actions import Standing, closed_to_all
 from forge_gdpr.errors import InvalidInputError, NotFoundError
 from forge_gdpr.identifiers import canonical_user_id
 from forge_gdpr.pseudonyms import Kind, named_by
-from forge_gdpr.queue.admission import UNREADABLE, admit, admitted_as, readmit, set_aside
+from forge_gdpr.queue.admission import UNREADABLE, admitted_as, readmit, see
 from forge_gdpr.queue.cells import NEEDED, cell, faults
 from forge_gdpr.queue.checks import NewRequest, check
 from forge_gdpr.references import TICKETS
@@ -83,19 +83,14 @@ def amend(
             a run is working on it.
     """
     now, key = database_now(connection), keys.current
-    seen = [
-        request
-        for take in (set_aside, admit)
-        for request in take(
-            connection,
-            key=key,
-            legal=legal,
-            now=now,
-            most=1,
-            among=_C.id == request_id,
-            references=references,
-        )
-    ]
+    seen = see(
+        connection,
+        key=key,
+        legal=legal,
+        now=now,
+        request_ids=[request_id],
+        references=references,
+    )
     # On record before it is amended, so that the record has whom it named until then.
     append_main(connection, [_admission(one, amendment) for one in seen], at=now)
     row = connection.execute(_ROW.where(_C.id == request_id).with_for_update()).one_or_none()

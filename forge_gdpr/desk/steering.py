@@ -19,11 +19,10 @@ from forge_gdpr.lifecycle import FINAL, Event, Status, after
 from forge_gdpr.pseudonyms import aliases, is_as_admitted, subject_of
 from forge_gdpr.queue.admission import (
     UNREADABLE,
-    admit,
     admitted_as,
     decide_references,
     readmit,
-    set_aside,
+    see,
     shown_regime,
 )
 from forge_gdpr.queue.approvals import sealed
@@ -151,19 +150,9 @@ def steer(
     now, login = database_now(connection), database_login(connection)
     for start in range(0, len(request_ids), _PAGE):
         page = list(request_ids[start : start + _PAGE])
-        seen = [
-            request
-            for take in (set_aside, admit)
-            for request in take(
-                connection,
-                key=key,
-                legal=legal,
-                now=now,
-                most=len(page),
-                among=_C.id.in_(page),
-                references=references,
-            )
-        ]
+        seen = see(
+            connection, key=key, legal=legal, now=now, request_ids=page, references=references
+        )
         decide_references(
             connection, key=key, references=references, most=len(page), among=_C.id.in_(page)
         )

@@ -45,6 +45,7 @@ _READ: Final = (
     "status_reason",
     "subject",
 )
+_ROW: Final = select(_C.id, *(cell(name) for name in _READ))
 #: What a run fills in where nothing stands.
 _FILLED_IN: Final = ("subject", "due_on", "alarm_on", "public_reference")
 _REGIMES: Final = frozenset(regime.value for regime in Regime)
@@ -102,6 +103,40 @@ class Admitted:
         return said
 
 
+def see(
+    connection: Connection,
+    *,
+    key: SubjectKey,
+    legal: LegalClock,
+    now: datetime,
+    request_ids: Collection[int],
+    references: ReferenceRules,
+) -> list[Admitted]:
+    """Set aside or admit those of these requests that nobody has seen, and return them.
+
+    Args:
+        connection: in a writing transaction.
+        key: for the pseudonyms.
+        legal: for the legal dates.
+        now: the database's clock.
+        request_ids: of the requests.
+        references: which ones may be shown.
+    """
+    return [
+        request
+        for take in (set_aside, admit)
+        for request in take(
+            connection,
+            key=key,
+            legal=legal,
+            now=now,
+            most=len(request_ids),
+            among=_C.id.in_(request_ids),
+            references=references,
+        )
+    ]
+
+
 def admit(
     connection: Connection,
     *,
@@ -127,8 +162,7 @@ def admit(
         references: which ones may be shown.
     """
     rows = connection.execute(
-        select(_C.id, *(cell(name) for name in _READ))
-        .where(
+        _ROW.where(
             _C.subject.is_(None),
             _C.status.not_in(FINAL),
             whole(),
@@ -174,9 +208,7 @@ def set_aside(
     rests = and_(_C.status.in_((Status.REVIEW, Status.HELD)), _C.subject.is_not(None))
     is_lost = and_(_C.subject.is_not(None), _C.status.not_in(list(Status)))
     rows = connection.execute(
-        select(
-            _C.id,
-            *(cell(name) for name in _READ),
+        _ROW.add_columns(
             *(_C[name].is_(None).label(f"lacks_{name}") for name in _FILLED_IN),
             whole().label("is_whole"),
         )
@@ -252,9 +284,7 @@ def readmit(
     """
     if not request_ids:
         return []
-    rows = connection.execute(
-        select(_C.id, *(cell(name) for name in _READ)).where(_C.id.in_(request_ids)).order_by(_C.id)
-    ).all()
+    rows = connection.execute(_ROW.where(_C.id.in_(request_ids)).order_by(_C.id)).all()
     record = admitted_as(connection, request_ids)
     readmitted = [
         replace(
