@@ -9,8 +9,8 @@ from sqlalchemy import select
 from forge_gdpr.audit.events import MAIN, Entry, EventName
 from forge_gdpr.audit.history import newest_body
 from forge_gdpr.audit.record import append, head_of, lock_main
-from forge_gdpr.audit.rollback import NO_COPIES, changed, require_continued
-from forge_gdpr.checkpoints import Checkpoint, InvalidCheckpointError, checkpoint_in
+from forge_gdpr.audit.rollback import NO_COPIES, changed, own_checkpoint, require_continued
+from forge_gdpr.checkpoints import Checkpoint, checkpoint_in
 from forge_gdpr.database.tables import audit_events
 from forge_gdpr.merkle import Tree
 
@@ -117,12 +117,9 @@ def sign_newer(
         The new checkpoint, a signed note; None if there is nothing to sign.
     """
     lock_main(connection)
-    head, note = head_of(connection, MAIN), newest(connection)
-    try:
-        signed = 0 if note is None else checkpoint_in(note).size + 1  # itself is the next event
-    except InvalidCheckpointError:
-        signed = 0
-    if head.seq == signed:
+    note = own_checkpoint(connection)
+    signed = 0 if note is None else checkpoint_in(note).size + 1  # itself is the next event
+    if head_of(connection, MAIN).seq == signed:
         return None
     return sign(connection, key, actor=actor, at=at, copies=copies)
 

@@ -77,7 +77,7 @@ def compared(connection: Connection, copies: Copies) -> tuple[list[Checkpoint], 
             is there although there must have been one.
     """
     text = copies.read()
-    own = _own(connection)
+    own = own_checkpoint(connection)
     newest = [] if own is None else [checkpoint_in(own)]
     for checkpoint in newest:
         if _hashes(connection, [checkpoint.size]).get(checkpoint.size) != checkpoint.head:
@@ -149,8 +149,8 @@ def acceptance(found: Rupture) -> dict[str, Json]:
     }
 
 
-def _own(connection: Connection) -> str | None:
-    """Return the newest checkpoint in the record, a signed note."""
+def own_checkpoint(connection: Connection) -> str | None:
+    """Return the newest checkpoint in the record, a signed note; None if it is none."""
     try:
         body = newest_body(connection, chain=MAIN, event=EventName.CHECKPOINT)
         note = "" if body is None else str(body.get("note"))
