@@ -267,3 +267,15 @@ def demo() -> subprocess.CompletedProcess[str]:
     """Return what the demo said; it takes a while, so it is shown once."""
     with tempfile.TemporaryDirectory() as folder:
         return make_program(Path(folder))("demo")
+
+
+def stranger(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run what a stranger has: Python and a shell, and no package at all."""
+    return subprocess.run(
+        words,
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        check=False,
+        text=True,
+    )

@@ -9,14 +9,13 @@ import os
 import re
 import shutil
 import stat
-import subprocess
 import sys
 import threading
 from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from world import Program, insert, night
+from world import Program, insert, night, stranger
 
 from forge_gdpr.audit.events import MAIN, Entry, EventName
 from forge_gdpr.audit.exports import write_export
@@ -139,18 +138,6 @@ def test_a_period_without_events_holds_no_more_than_it_must(after_two_nights: Pr
         "the export is verified: unchanged and complete, but for what the 2 events say"
     )
     assert "of 2 of its events the hash alone" in checked.stdout
-
-
-def stranger(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run what a stranger has: Python and a shell, and no package at all."""
-    return subprocess.run(
-        words,
-        cwd=folder,
-        env={"PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        check=False,
-        text=True,
-    )
 
 
 def test_a_stranger_verifies_an_export_with_what_is_in_it(

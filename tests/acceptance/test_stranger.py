@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from world import Program, insert
+from world import Program, insert, stranger
 
 from forge_gdpr.evidence import verify
 from forge_gdpr.sandbox import generated_user
@@ -36,17 +35,6 @@ def certified(program: Program, engine: Engine) -> Program:
     assert (done.returncode, done.stderr) == (0, "")
     (program.folder / CERTIFICATE).write_text(done.stdout, encoding="utf-8")
     return program
-
-
-def stranger(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        words,
-        cwd=folder,
-        env={"PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        check=False,
-        text=True,
-    )
 
 
 def test_a_stranger_verifies_a_certificate(certified: Program) -> None:
